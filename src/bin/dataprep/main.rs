@@ -1,0 +1,2 @@
+//! The `dataprep` program.
+fn main() {}

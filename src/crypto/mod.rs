@@ -1,0 +1,9 @@
+//! Primitives and their batch kernels: the only users of the cipher crates.
+//!
+//! Keys come in as [`crate::secret::Secret`]; nothing here knows what a key is for.
+
+pub mod aes;
+pub mod hash;
+pub mod mac;
+pub mod rng;
+pub mod tdes;

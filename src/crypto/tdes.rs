@@ -1,0 +1,282 @@
+//! DES and TDES (FIPS 46-3, SP 800-67): single blocks, ECB and CBC without padding, key parity, weak keys.
+//!
+//! The `des` crate works with tables, so its timing depends on the data where caches are shared.
+
+use des::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use des::{Des, TdesEde2, TdesEde3};
+use zeroize::Zeroizing;
+
+use crate::error::{ErrorKind, Result};
+use crate::secret::Secret;
+
+/// Bytes of a DES block.
+pub const BLOCK: usize = 8;
+
+enum Cipher {
+    Two(TdesEde2),
+    Three(TdesEde3),
+}
+
+/// A TDES key with its schedule: 16 bytes (K1 ‖ K2) or 24 (K1 ‖ K2 ‖ K3), of any parity.
+pub struct TdesKey {
+    cipher: Cipher,
+    left: Des,
+    middle: Des,
+}
+
+impl TdesKey {
+    /// Expands a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Length`] unless 16 or 24 bytes.
+    pub fn new(key: &Secret) -> Result<Self> {
+        Self::from_bytes(key.expose())
+    }
+
+    /// As [`TdesKey::new`], from bytes that the caller keeps and wipes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Length`] unless 16 or 24 bytes.
+    pub fn from_bytes(key: &[u8]) -> Result<Self> {
+        let wrong = || ErrorKind::Length { expected: "16 or 24", found: key.len(), unit: "bytes" };
+        let cipher = match key.len() {
+            16 => Cipher::Two(TdesEde2::new_from_slice(key).map_err(|_| wrong())?),
+            24 => Cipher::Three(TdesEde3::new_from_slice(key).map_err(|_| wrong())?),
+            _ => return Err(wrong().into()),
+        };
+        let part = |from: usize| {
+            let to = from.saturating_add(BLOCK);
+            key.get(from..to).and_then(|k| Des::new_from_slice(k).ok()).ok_or_else(wrong)
+        };
+        Ok(Self { cipher, left: part(0)?, middle: part(BLOCK)? })
+    }
+
+    /// One block, enciphered.
+    #[must_use]
+    pub fn encrypt_block(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
+        let mut b = Block::<Des>::from(block);
+        match &self.cipher {
+            Cipher::Two(c) => c.encrypt_block(&mut b),
+            Cipher::Three(c) => c.encrypt_block(&mut b),
+        }
+        b.into()
+    }
+
+    /// One block, deciphered.
+    #[must_use]
+    pub fn decrypt_block(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
+        let mut b = Block::<Des>::from(block);
+        match &self.cipher {
+            Cipher::Two(c) => c.decrypt_block(&mut b),
+            Cipher::Three(c) => c.decrypt_block(&mut b),
+        }
+        b.into()
+    }
+
+    /// Single DES with K1: the inner steps of CVV and of MAC algorithm 3.
+    #[must_use]
+    pub fn left_encrypt(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
+        let mut b = Block::<Des>::from(block);
+        self.left.encrypt_block(&mut b);
+        b.into()
+    }
+
+    /// Single DES with K2, deciphering: the output transformation of MAC algorithm 3.
+    #[must_use]
+    pub fn middle_decrypt(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
+        let mut b = Block::<Des>::from(block);
+        self.middle.decrypt_block(&mut b);
+        b.into()
+    }
+
+    /// ECB over whole blocks, in place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Length`] unless `data` is a multiple of eight bytes.
+    pub fn encrypt_ecb(&self, data: &mut [u8]) -> Result<()> {
+        for_each_block(data, |b| *b = self.encrypt_block(*b))
+    }
+
+    /// ECB over whole blocks, in place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Length`] unless `data` is a multiple of eight bytes.
+    pub fn decrypt_ecb(&self, data: &mut [u8]) -> Result<()> {
+        for_each_block(data, |b| *b = self.decrypt_block(*b))
+    }
+
+    /// CBC over whole blocks, in place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Length`] unless `data` is a multiple of eight bytes.
+    pub fn encrypt_cbc(&self, iv: [u8; BLOCK], data: &mut [u8]) -> Result<()> {
+        let mut chain = iv;
+        for_each_block(data, |b| {
+            chain = self.encrypt_block(xor(*b, chain));
+            *b = chain;
+        })
+    }
+
+    /// CBC over whole blocks, in place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Length`] unless `data` is a multiple of eight bytes.
+    pub fn decrypt_cbc(&self, iv: [u8; BLOCK], data: &mut [u8]) -> Result<()> {
+        let mut chain = iv;
+        for_each_block(data, |b| {
+            let cipher = *b;
+            *b = xor(self.decrypt_block(cipher), chain);
+            chain = cipher;
+        })
+    }
+}
+
+impl std::fmt::Debug for TdesKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TdesKey")
+    }
+}
+
+/// Single DES, for algorithms that name it and for published vectors; no key of this project is a single DES key.
+///
+/// # Errors
+/// [`ErrorKind::Length`] unless `key` is eight bytes.
+pub fn des_encrypt_block(key: &[u8], block: [u8; BLOCK]) -> Result<[u8; BLOCK]> {
+    let mut b = Block::<Des>::from(block);
+    single(key)?.encrypt_block(&mut b);
+    Ok(b.into())
+}
+
+/// The inverse of [`des_encrypt_block`].
+///
+/// # Errors
+/// [`ErrorKind::Length`] unless `key` is eight bytes.
+pub fn des_decrypt_block(key: &[u8], block: [u8; BLOCK]) -> Result<[u8; BLOCK]> {
+    let mut b = Block::<Des>::from(block);
+    single(key)?.decrypt_block(&mut b);
+    Ok(b.into())
+}
+
+fn single(key: &[u8]) -> Result<Des> {
+    Des::new_from_slice(key)
+        .map_err(|_| ErrorKind::Length { expected: "8", found: key.len(), unit: "bytes" }.into())
+}
+
+/// Sets the low bit of each byte so that the byte has odd parity (SP 800-67, 3.2).
+pub fn adjust_parity(key: &mut [u8]) {
+    for b in key {
+        *b = with_odd_parity(*b);
+    }
+}
+
+/// Whether every byte has odd parity.
+#[must_use]
+pub fn has_odd_parity(key: &[u8]) -> bool {
+    key.iter().fold(true, |odd, b| odd & (b.count_ones() % 2 == 1))
+}
+
+const fn with_odd_parity(b: u8) -> u8 {
+    let high = b & 0xFE;
+    high | (1 ^ (high.count_ones() % 2) as u8)
+}
+
+/// Whether any eight-byte part is a weak or semi-weak DES key, parity bits left aside (SP 800-67, 3.3.2).
+#[must_use]
+pub fn has_weak_part(key: &[u8]) -> bool {
+    key.chunks(BLOCK).any(|part| {
+        WEAK.iter()
+            .any(|weak| part.len() == BLOCK && part.iter().zip(weak).all(|(a, b)| a & 0xFE == b & 0xFE))
+    })
+}
+
+/// The four weak keys, then the six pairs of semi-weak keys.
+const WEAK: [[u8; BLOCK]; 16] = [
+    [0x01; 8],
+    [0xFE; 8],
+    [0xE0, 0xE0, 0xE0, 0xE0, 0xF1, 0xF1, 0xF1, 0xF1],
+    [0x1F, 0x1F, 0x1F, 0x1F, 0x0E, 0x0E, 0x0E, 0x0E],
+    [0x01, 0x1F, 0x01, 0x1F, 0x01, 0x0E, 0x01, 0x0E],
+    [0x1F, 0x01, 0x1F, 0x01, 0x0E, 0x01, 0x0E, 0x01],
+    [0x01, 0xE0, 0x01, 0xE0, 0x01, 0xF1, 0x01, 0xF1],
+    [0xE0, 0x01, 0xE0, 0x01, 0xF1, 0x01, 0xF1, 0x01],
+    [0x01, 0xFE, 0x01, 0xFE, 0x01, 0xFE, 0x01, 0xFE],
+    [0xFE, 0x01, 0xFE, 0x01, 0xFE, 0x01, 0xFE, 0x01],
+    [0x1F, 0xE0, 0x1F, 0xE0, 0x0E, 0xF1, 0x0E, 0xF1],
+    [0xE0, 0x1F, 0xE0, 0x1F, 0xF1, 0x0E, 0xF1, 0x0E],
+    [0x1F, 0xFE, 0x1F, 0xFE, 0x0E, 0xFE, 0x0E, 0xFE],
+    [0xFE, 0x1F, 0xFE, 0x1F, 0xFE, 0x0E, 0xFE, 0x0E],
+    [0xE0, 0xFE, 0xE0, 0xFE, 0xF1, 0xFE, 0xF1, 0xFE],
+    [0xFE, 0xE0, 0xFE, 0xE0, 0xFE, 0xF1, 0xFE, 0xF1],
+];
+
+/// Two blocks, exclusive or.
+#[must_use]
+pub fn xor(a: [u8; BLOCK], b: [u8; BLOCK]) -> [u8; BLOCK] {
+    (u64::from_ne_bytes(a) ^ u64::from_ne_bytes(b)).to_ne_bytes()
+}
+
+fn for_each_block(data: &mut [u8], mut step: impl FnMut(&mut [u8; BLOCK])) -> Result<()> {
+    let found = data.len();
+    let (blocks, rest) = data.as_chunks_mut::<BLOCK>();
+    if !rest.is_empty() {
+        return Err(ErrorKind::Length { expected: "a multiple of 8", found, unit: "bytes" }.into());
+    }
+    for block in blocks {
+        step(block);
+    }
+    Ok(())
+}
+
+/// Twice eight bytes of one key: a derived double-length key before it becomes a [`Secret`].
+pub type DoubleLength = Zeroizing<[u8; 16]>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_published_kcv_of_the_best_known_test_key() {
+        let key = TdesKey::from_bytes(&hex::decode("0123456789ABCDEFFEDCBA9876543210").unwrap()).unwrap();
+        assert_eq!(key.encrypt_block([0; 8])[..3], [0x08, 0xD7, 0xB4]);
+    }
+
+    #[test]
+    fn parity_is_odd_and_leaves_seven_bits() {
+        for b in 0..=255_u8 {
+            let mut key = [b];
+            adjust_parity(&mut key);
+            assert!(has_odd_parity(&key));
+            assert_eq!(key[0] & 0xFE, b & 0xFE);
+        }
+    }
+
+    #[test]
+    fn a_weak_part_is_found_whatever_its_parity_bits() {
+        assert!(has_weak_part(&[0x00; 8]));
+        assert!(has_weak_part(&[[0x13; 8], [0xFF; 8]].concat()));
+        assert!(!has_weak_part(&[0x13; 16]));
+    }
+
+    proptest! {
+        #[test]
+        fn decipher_undoes_encipher(key in prop::collection::vec(any::<u8>(), 16..=16), iv: [u8; 8], data in prop::collection::vec(any::<u8>(), 0..10)) {
+            let key = TdesKey::from_bytes(&key).unwrap();
+            let mut padded = data.repeat(8);
+            let plain = padded.clone();
+            key.encrypt_cbc(iv, &mut padded).unwrap();
+            key.decrypt_cbc(iv, &mut padded).unwrap();
+            prop_assert_eq!(&padded, &plain);
+            key.encrypt_ecb(&mut padded).unwrap();
+            key.decrypt_ecb(&mut padded).unwrap();
+            prop_assert_eq!(&padded, &plain);
+        }
+
+        #[test]
+        fn three_part_key_with_k3_equal_to_k1_is_the_two_part_key(k1: [u8; 8], k2: [u8; 8], block: [u8; 8]) {
+            let two = TdesKey::from_bytes(&[k1, k2].concat()).unwrap();
+            let three = TdesKey::from_bytes(&[k1, k2, k1].concat()).unwrap();
+            prop_assert_eq!(two.encrypt_block(block), three.encrypt_block(block));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! EMV data preparation: a card order, its decrypted card data and the issuer's keys go in; everything a
+//! personalization site needs for that card comes out.
+//!
+//! The layers, lowest first; a module names only lower rows (`tests/layers.rs` checks it):
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 0 | [`error`], [`bytes`], [`secret`] |
+//! | 1 | [`card`], [`crypto`] |
+
+pub mod bytes;
+pub mod card;
+pub mod crypto;
+pub mod error;
+pub mod secret;
