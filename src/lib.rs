@@ -7,9 +7,13 @@
 //! |---|---|
 //! | 0 | [`error`], [`bytes`], [`secret`] |
 //! | 1 | [`card`], [`crypto`] |
+//! | 2 | [`keys`] |
+//! | 3 | [`issuer`] |
 
 pub mod bytes;
 pub mod card;
 pub mod crypto;
 pub mod error;
+pub mod issuer;
+pub mod keys;
 pub mod secret;

@@ -1,0 +1,64 @@
+use super::{KeyAlgorithm, KeyIndex, KeyRef};
+use crate::error::Result;
+
+/// What may be known of a key without its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// The key's name.
+    pub key: KeyRef,
+    /// Algorithm and length.
+    pub algorithm: KeyAlgorithm,
+    /// Key check value, upper-case hexadecimal, as loaded.
+    pub kcv: String,
+    /// The attribute `dki` of an `imk-ac` key: derivation key index in the issuer application data.
+    pub dki: Option<u8>,
+    /// The attribute `pvki` of a `pvk` key: one digit.
+    pub pvki: Option<u8>,
+}
+
+/// What may be known of an issuer RSA key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OdaKeyInfo {
+    /// Modulus, `NI` bytes, big-endian.
+    pub modulus: Vec<u8>,
+    /// Public exponent, one or three bytes, big-endian.
+    pub exponent: Vec<u8>,
+}
+
+/// What a token offers: batched block operations and raw RSA on a key named by use and index.
+///
+/// Data are whole blocks one after the other, worked on in place: thousands of blocks a call, so that a hardware
+/// module is asked a few times per chunk. No call gives out key bytes.
+///
+/// Every method fails with [`crate::error::ErrorKind::KeyUnknown`] for a key that is not there,
+/// [`crate::error::ErrorKind::Length`] for data that is not whole blocks, and
+/// [`crate::error::ErrorKind::KeySourceLost`] when the source stops answering (the batch stops then).
+pub trait KeySource: Send + Sync {
+    /// A word for the manifest: `software`, `pkcs11`.
+    fn name(&self) -> &'static str;
+
+    /// Every symmetric key that is loaded.
+    fn keys(&self) -> Vec<KeyInfo>;
+
+    /// One symmetric key.
+    fn info(&self, key: KeyRef) -> Result<KeyInfo>;
+
+    /// ECB, enciphering, whole blocks in place.
+    fn encrypt_ecb(&self, key: KeyRef, blocks: &mut [u8]) -> Result<()>;
+
+    /// ECB, deciphering, whole blocks in place.
+    fn decrypt_ecb(&self, key: KeyRef, blocks: &mut [u8]) -> Result<()>;
+
+    /// Single DES with the left half of a TDES key (the first step of CVV), whole blocks in place.
+    fn encrypt_ecb_left(&self, key: KeyRef, blocks: &mut [u8]) -> Result<()>;
+
+    /// CBC, enciphering, each message its own chain with an all-zero IV.
+    fn encrypt_cbc(&self, key: KeyRef, messages: &mut [Vec<u8>]) -> Result<()>;
+
+    /// An issuer RSA key that is loaded.
+    fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo>;
+
+    /// The raw private operation `m^d mod n` on messages of `NI` bytes, each result checked with the public
+    /// exponent before it is returned.
+    fn rsa_private(&self, index: KeyIndex, messages: &[Vec<u8>]) -> Result<Vec<Vec<u8>>>;
+}
