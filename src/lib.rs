@@ -9,6 +9,8 @@
 //! | 1 | [`card`], [`crypto`] |
 //! | 2 | [`keys`] |
 //! | 3 | [`issuer`] |
+//! | 5 | [`profile`] |
+//! | 6 | [`prepare`] |
 
 pub mod bytes;
 pub mod card;
@@ -16,4 +18,6 @@ pub mod crypto;
 pub mod error;
 pub mod issuer;
 pub mod keys;
+pub mod prepare;
+pub mod profile;
 pub mod secret;
