@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 0 | [`error`], [`bytes`], [`secret`] |
 //! | 1 | [`card`], [`crypto`] |
-//! | 2 | [`keys`] |
+//! | 2 | [`emv`], [`keys`] |
 //! | 3 | [`issuer`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
@@ -15,6 +15,7 @@
 pub mod bytes;
 pub mod card;
 pub mod crypto;
+pub mod emv;
 pub mod error;
 pub mod issuer;
 pub mod keys;
