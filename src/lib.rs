@@ -9,6 +9,7 @@
 //! | 1 | [`card`], [`crypto`] |
 //! | 2 | [`emv`], [`keys`] |
 //! | 3 | [`issuer`] |
+//! | 4 | [`perso`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
 
@@ -19,6 +20,7 @@ pub mod emv;
 pub mod error;
 pub mod issuer;
 pub mod keys;
+pub mod perso;
 pub mod prepare;
 pub mod profile;
 pub mod secret;

@@ -6,6 +6,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod afl;
+mod aid;
 mod aip;
 mod cvm;
 mod dol;
@@ -16,6 +17,7 @@ mod tag;
 pub mod tlv;
 
 pub use afl::{Afl, AflEntry, AflRecord, OdaUse};
+pub use aid::Aid;
 pub use aip::{Aip, AipFlag};
 pub use cvm::{CvmList, CvmRule, OnFailure};
 pub use dol::{Dol, DolEntry};
