@@ -4,14 +4,21 @@
 //! `Recover(PK)[S] = S^e mod n`; padding and hashes belong to the certificates, not here. Blocks, moduli and
 //! parts are big-endian and keep leading zeros, so that a block has always the length of the modulus.
 
+pub mod keygen;
+mod mont;
 mod num;
 mod pkcs8;
+mod prime;
+mod sample;
+mod sieve;
 
 use std::fmt;
 
 use crypto_bigint::{ConcatenatingMul, Integer};
 use num::Num;
 use zeroize::Zeroizing;
+
+pub use keygen::{KeySpec, Sampling, generate, generate_batch};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -275,6 +282,29 @@ impl RsaPrivate {
         num::to_be(&d, wide).map(|bytes| Secret::copy_of(&bytes))
     }
 
+    /// Whether d <= 2^h, h being half the bits of the modulus (FIPS 186-5, A.1.1 criterion 3), for primes of
+    /// h bits each.
+    ///
+    /// Such a d would be below 2(p - 1) and 2(q - 1), since both primes are above 2^(h-1). So it would be dP or dP + p - 1, and
+    /// dQ or dQ + q - 1; and a number that is both is d modulo the lcm. No gcd is needed.
+    fn has_small_d(&self) -> Result<bool> {
+        let wide = self.p.len().saturating_add(8);
+        let candidates = |part: &Secret, prime: &Secret| -> Result<[Num; 2]> {
+            let low = num::from_be(part.expose(), wide)?;
+            let high =
+                Zeroizing::new(low.wrapping_add(&*num::less_one(&*num::from_be(prime.expose(), wide)?)));
+            Ok([low, high])
+        };
+        let (from_p, from_q) = (candidates(&self.dp, &self.p)?, candidates(&self.dq, &self.q)?);
+        // 2^h: h is a multiple of 8 for every key made here.
+        let mut bound = vec![0; (self.public.bits() / 16).saturating_add(1)];
+        if let Some(top) = bound.first_mut() {
+            *top = 1;
+        }
+        let bound = num::from_be(&bound, wide)?;
+        Ok(from_p.iter().any(|a| from_q.iter().any(|b| **a == **b && **a <= *bound)))
+    }
+
     /// `block ^ d mod n` by the Chinese remainder theorem, raw: EMV's Sign function (Book 2, B2.1). The exponentiations are
     /// constant time, and the result is verified with the public exponent before it is given out, so that a
     /// fault cannot give away a prime.
@@ -307,5 +337,7 @@ impl fmt::Debug for RsaPrivate {
     }
 }
 
+#[cfg(test)]
+mod keygen_tests;
 #[cfg(test)]
 mod tests;
