@@ -4,6 +4,7 @@
 //! `Recover(PK)[S] = S^e mod n`; padding and hashes belong to the certificates, not here. Blocks, moduli and
 //! parts are big-endian and keep leading zeros, so that a block has always the length of the modulus.
 
+mod check;
 pub mod keygen;
 mod mont;
 mod num;
@@ -18,6 +19,7 @@ use crypto_bigint::{ConcatenatingMul, Integer};
 use num::Num;
 use zeroize::Zeroizing;
 
+pub use check::{is_prime, shared_factors};
 pub use keygen::{KeySpec, Sampling, generate, generate_batch};
 
 use crate::error::{Error, ErrorKind, Result};
