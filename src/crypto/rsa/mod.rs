@@ -12,6 +12,7 @@ mod pkcs8;
 mod prime;
 mod sample;
 mod sieve;
+mod sign;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 pub use check::{is_prime, shared_factors};
 pub use keygen::{KeySpec, Sampling, generate, generate_batch};
+pub use sign::sign_batch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -305,31 +307,6 @@ impl RsaPrivate {
         }
         let bound = num::from_be(&bound, wide)?;
         Ok(from_p.iter().any(|a| from_q.iter().any(|b| **a == **b && **a <= *bound)))
-    }
-
-    /// `block ^ d mod n` by the Chinese remainder theorem, raw: EMV's Sign function (Book 2, B2.1). The exponentiations are
-    /// constant time, and the result is verified with the public exponent before it is given out, so that a
-    /// fault cannot give away a prime.
-    ///
-    /// # Errors
-    /// As [`RsaPublic::apply`]; [`ErrorKind::Crypto`] when the result does not verify.
-    pub fn apply(&self, block: &[u8]) -> Result<Vec<u8>> {
-        let c = self.public.number(block)?;
-        let p = num::from_be(self.p.expose(), 0)?;
-        let q = num::from_be(self.q.expose(), 0)?;
-        let m1 = num::pow(&c, &*num::from_be(self.dp.expose(), 0)?, &p)?;
-        let m2 = num::pow(&c, &*num::from_be(self.dq.expose(), 0)?, &q)?;
-        // h = qInv (m1 - m2) mod p, m = m2 + h q; q < p, so m2 is below p.
-        let difference = Zeroizing::new(m1.sub_mod(&num::fit(&m2, &p), &num::divisor(&p)?));
-        let qinv = num::from_be(self.qinv.expose(), 0)?;
-        let h = Zeroizing::new(difference.mul_mod(&qinv, &num::divisor(&p)?));
-        let hq = Zeroizing::new(h.concatenating_mul(&*q));
-        let m = Zeroizing::new(hq.wrapping_add(&*m2));
-        let out = num::to_be(&m, self.public.len())?;
-        if self.public.apply(&out)?.as_slice() != block {
-            return Err(ErrorKind::Crypto("the private operation does not verify").into());
-        }
-        Ok(out.to_vec())
     }
 }
 

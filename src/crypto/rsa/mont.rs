@@ -78,8 +78,32 @@ impl<const N: usize> Mont<N> {
         t
     }
 
+    /// low + R high, any two values below R, in Montgomery form.
+    ///
+    /// A product with one factor below R and one below n is still below 2 n before its last subtraction.
+    pub(super) fn wide_to_montgomery(&self, low: &[u64; N], high: &[u64; N], r2: &[u64; N]) -> [u64; N] {
+        let low = self.mul(low, r2);
+        let high = self.mul(&self.mul(high, r2), r2);
+        self.add(&low, &high)
+    }
+
+    /// a + b mod n.
+    fn add(&self, a: &[u64; N], b: &[u64; N]) -> [u64; N] {
+        let mut out = [0; N];
+        let mut carry = 0;
+        for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+            (*o, carry) = mac(*a, *b, 1, carry);
+        }
+        self.subtract_once(&mut out, carry);
+        out
+    }
+
+    /// a - b mod n, for a and b below n.
+    pub(super) fn sub(&self, a: &[u64; N], b: &[u64; N]) -> [u64; N] {
+        self.add(a, &self.negate(b))
+    }
+
     /// x / R mod n: out of Montgomery form.
-    #[cfg(test)]
     pub(super) fn retrieve(&self, x: &[u64; N]) -> [u64; N] {
         let mut unit = [0; N];
         unit[0] = 1;
@@ -99,7 +123,7 @@ impl<const N: usize> Mont<N> {
         self.subtract_once(x, carry);
     }
 
-    /// n - x, for x between 0 and n.
+    /// n - x, for x from 0 to n.
     pub(super) fn negate(&self, x: &[u64; N]) -> [u64; N] {
         let mut out = [0; N];
         let mut borrow = 0;
