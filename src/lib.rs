@@ -11,6 +11,7 @@
 //! | 3 | [`issuer`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
+//! | – | [`selftest`] |
 
 pub mod bytes;
 pub mod card;
@@ -21,3 +22,4 @@ pub mod keys;
 pub mod prepare;
 pub mod profile;
 pub mod secret;
+pub mod selftest;
