@@ -6,4 +6,5 @@ pub mod aes;
 pub mod hash;
 pub mod mac;
 pub mod rng;
+pub mod rsa;
 pub mod tdes;
