@@ -200,7 +200,7 @@ pub(crate) fn derive_from_block(
 }
 
 /// Options A and B go with TDES, C with AES.
-fn check(option: DerivationOption, algorithm: KeyAlgorithm) -> Result<()> {
+pub(super) fn check(option: DerivationOption, algorithm: KeyAlgorithm) -> Result<()> {
     let fits = match option {
         DerivationOption::A | DerivationOption::B => algorithm.is_tdes(),
         DerivationOption::C => !algorithm.is_tdes() && algorithm != KeyAlgorithm::Hmac,
