@@ -11,6 +11,7 @@ pub mod ibm3624;
 pub mod icc_key;
 mod key_module;
 mod module;
+pub mod oda;
 pub mod pin;
 pub mod pin_block;
 pub mod pvv;
