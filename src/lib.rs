@@ -12,6 +12,7 @@
 //! | 4 | [`perso`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
+//! | – | [`selftest`] |
 
 pub mod bytes;
 pub mod card;
@@ -24,3 +25,4 @@ pub mod perso;
 pub mod prepare;
 pub mod profile;
 pub mod secret;
+pub mod selftest;
