@@ -7,6 +7,7 @@ mod kcv;
 mod name;
 mod session;
 mod source;
+pub mod tr31;
 
 pub use components::{Parity, combine_components};
 pub use diversify::{ChannelKey, Diversification};

@@ -1,8 +1,12 @@
 //! Kinds of `kcv.json`, `tr31.json`, `scp.json`.
 
+use serde_json::{Value, json};
+
 use crate::bytes::from_hex;
 use crate::crypto::tdes::TdesKey;
-use crate::keys::{ChannelKey, Diversification, KcvMethod, Parity, Scp02Key, Scp03Key, combine_components};
+use crate::keys::{
+    ChannelKey, Diversification, KcvMethod, Parity, Scp02Key, Scp03Key, combine_components, tr31,
+};
 use crate::secret::Secret;
 
 use super::case::{Case, Computed, Outcome, Trouble};
@@ -21,6 +25,10 @@ pub(super) fn run(kind: &str, case: &Case<'_>) -> Option<Outcome> {
         "scp02_session_key" => scp02_session_key(case),
         "scp02_key_encrypt" => scp02_key_encrypt(case),
         "scp03_session_key" => scp03_session_key(case),
+        "tr31_unwrap" => tr31_unwrap(case),
+        "tr31_kbpk_derive" => tr31_kbpk_derive(case),
+        "tr31_reject" => case.secret("kbpk").and_then(|k| refusal(tr31::unwrap(&k, case.text("keyblock")?))),
+        "tr31_header_reject" => case.text("header").and_then(|h| refusal(h.parse::<tr31::Header>())),
         _ => return None,
     })
 }
@@ -90,4 +98,44 @@ fn same_constant(case: &Case<'_>, ours: &[u8]) -> Result<(), Trouble> {
     } else {
         Err(Trouble::Record("input constant is not the constant of this key".to_owned()))
     }
+}
+
+/// No value: only the refusal counts.
+fn refusal<T>(result: Result<T, crate::error::Error>) -> Outcome {
+    result?;
+    Ok(Computed::new())
+}
+
+fn tr31_unwrap(case: &Case<'_>) -> Outcome {
+    let (kbpk, block) = (case.secret("kbpk")?, case.text("keyblock")?);
+    let opened = tr31::open(&kbpk, block)?;
+    let header = &opened.header;
+    let blocks: Vec<Value> =
+        header.optional_blocks().iter().map(|o| json!({"id": o.id(), "data": o.data()})).collect();
+    let again = tr31::wrap_with_pad(&kbpk, header, &opened.key, &opened.pad)?;
+    let payload = opened.key.len().saturating_add(opened.pad.len()).saturating_add(2);
+    let payload = payload.saturating_add(header.version().mac_len()).saturating_mul(2);
+    Ok(Computed::new()
+        .hex("key", opened.key.expose())
+        .hex("pad", &opened.pad)
+        .text("version", header.version().to_string())
+        .text("usage", header.usage().to_string())
+        .text("algorithm", header.algorithm().to_string())
+        .text("mode_of_use", header.mode().to_string())
+        .text("key_version", header.key_version())
+        .text("exportability", char::from(header.exportability().letter()).to_string())
+        .text("header", header.encode(payload)?)
+        .json("optional_blocks", Value::Array(blocks))
+        .bool("rewrap_equal", again == block))
+}
+
+fn tr31_kbpk_derive(case: &Case<'_>) -> Outcome {
+    let version = match case.text("version")? {
+        "A/C" => tr31::Version::A,
+        "B" => tr31::Version::B,
+        "D" => tr31::Version::D,
+        _ => return Err(Trouble::Record("input version is not A/C, B or D".to_owned())),
+    };
+    let keys = tr31::derive(&case.secret("kbpk")?, version)?;
+    Ok(Computed::new().hex("kbek", keys.kbek.expose()).hex("kbak", keys.kbak.expose()))
 }

@@ -4,14 +4,25 @@
 //! `Recover(PK)[S] = S^e mod n`; padding and hashes belong to the certificates, not here. Blocks, moduli and
 //! parts are big-endian and keep leading zeros, so that a block has always the length of the modulus.
 
+mod check;
+pub mod keygen;
+mod mont;
 mod num;
 mod pkcs8;
+mod prime;
+mod sample;
+mod sieve;
+mod sign;
 
 use std::fmt;
 
 use crypto_bigint::{ConcatenatingMul, Integer};
 use num::Num;
 use zeroize::Zeroizing;
+
+pub use check::{is_prime, shared_factors};
+pub use keygen::{KeySpec, Sampling, generate, generate_batch};
+pub use sign::sign_batch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -275,29 +286,27 @@ impl RsaPrivate {
         num::to_be(&d, wide).map(|bytes| Secret::copy_of(&bytes))
     }
 
-    /// `block ^ d mod n` by the Chinese remainder theorem, raw: EMV's Sign function (Book 2, B2.1). The exponentiations are
-    /// constant time, and the result is verified with the public exponent before it is given out, so that a
-    /// fault cannot give away a prime.
+    /// Whether d <= 2^h, h being half the bits of the modulus (FIPS 186-5, A.1.1 criterion 3), for primes of
+    /// h bits each.
     ///
-    /// # Errors
-    /// As [`RsaPublic::apply`]; [`ErrorKind::Crypto`] when the result does not verify.
-    pub fn apply(&self, block: &[u8]) -> Result<Vec<u8>> {
-        let c = self.public.number(block)?;
-        let p = num::from_be(self.p.expose(), 0)?;
-        let q = num::from_be(self.q.expose(), 0)?;
-        let m1 = num::pow(&c, &*num::from_be(self.dp.expose(), 0)?, &p)?;
-        let m2 = num::pow(&c, &*num::from_be(self.dq.expose(), 0)?, &q)?;
-        // h = qInv (m1 - m2) mod p, m = m2 + h q; q < p, so m2 is below p.
-        let difference = Zeroizing::new(m1.sub_mod(&num::fit(&m2, &p), &num::divisor(&p)?));
-        let qinv = num::from_be(self.qinv.expose(), 0)?;
-        let h = Zeroizing::new(difference.mul_mod(&qinv, &num::divisor(&p)?));
-        let hq = Zeroizing::new(h.concatenating_mul(&*q));
-        let m = Zeroizing::new(hq.wrapping_add(&*m2));
-        let out = num::to_be(&m, self.public.len())?;
-        if self.public.apply(&out)?.as_slice() != block {
-            return Err(ErrorKind::Crypto("the private operation does not verify").into());
+    /// Such a d would be below 2(p - 1) and 2(q - 1), since both primes are above 2^(h-1). So it would be dP or dP + p - 1, and
+    /// dQ or dQ + q - 1; and a number that is both is d modulo the lcm. No gcd is needed.
+    fn has_small_d(&self) -> Result<bool> {
+        let wide = self.p.len().saturating_add(8);
+        let candidates = |part: &Secret, prime: &Secret| -> Result<[Num; 2]> {
+            let low = num::from_be(part.expose(), wide)?;
+            let high =
+                Zeroizing::new(low.wrapping_add(&*num::less_one(&*num::from_be(prime.expose(), wide)?)));
+            Ok([low, high])
+        };
+        let (from_p, from_q) = (candidates(&self.dp, &self.p)?, candidates(&self.dq, &self.q)?);
+        // 2^h: h is a multiple of 8 for every key made here.
+        let mut bound = vec![0; (self.public.bits() / 16).saturating_add(1)];
+        if let Some(top) = bound.first_mut() {
+            *top = 1;
         }
-        Ok(out.to_vec())
+        let bound = num::from_be(&bound, wide)?;
+        Ok(from_p.iter().any(|a| from_q.iter().any(|b| **a == **b && **a <= *bound)))
     }
 }
 
@@ -307,5 +316,7 @@ impl fmt::Debug for RsaPrivate {
     }
 }
 
+#[cfg(test)]
+mod keygen_tests;
 #[cfg(test)]
 mod tests;
