@@ -6,7 +6,10 @@
 //! compares nothing fails.
 
 mod case;
+mod issuer;
 mod keys;
+mod oda;
+mod pin;
 mod primitives;
 mod report;
 
@@ -23,6 +26,9 @@ const AREAS: &[Area] = &[
     // areas
     primitives::run,
     keys::run,
+    issuer::run,
+    pin::run,
+    oda::run,
 ];
 
 /// The built-in set: for each area single published values with their source.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 use super::groups::{Answers, Resolved, Resolver, run};
-use super::transport::{Value, protect_all};
+use super::transport::{Plain, Value, protect_all};
 use crate::crypto::aes::AesKey;
 use crate::crypto::tdes::TdesKey;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -113,7 +113,7 @@ fn derive_group<S: KeySource>(
 }
 
 /// The keys of one DGI one after the other, and their check values.
-fn assemble(keys: &[Option<(KeyAlgorithm, Secret)>]) -> Result<(Zeroizing<Vec<u8>>, Vec<[u8; 3]>)> {
+fn assemble(keys: &[Option<(KeyAlgorithm, Secret)>]) -> Result<(Plain, Vec<[u8; 3]>)> {
     let len = keys.iter().flatten().map(|(_, k)| k.len()).sum();
     let mut plain = Zeroizing::new(Vec::with_capacity(len));
     let mut kcvs = Vec::with_capacity(keys.len());

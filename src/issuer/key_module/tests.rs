@@ -126,7 +126,7 @@ fn key(usage: KeyUse, index: u8) -> KeyRef {
 }
 
 fn pans(count: u64) -> Vec<Pan> {
-    (0..count).map(|i| Pan::without_check(&format!("{}", 476_173_900_101_0010 + i * 7)).unwrap()).collect()
+    (0..count).map(|i| Pan::without_check(&format!("{}", 4_761_739_001_010_010 + i * 7)).unwrap()).collect()
 }
 
 fn rng() -> StreamRng {

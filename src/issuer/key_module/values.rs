@@ -20,10 +20,14 @@ pub(super) fn cvv<S: KeySource>(source: &S, jobs: &[CvvJob<'_>]) -> Result<Vec<R
         },
         |key, members: &[(usize, Blocks)]| {
             let mut data = Zeroizing::new(Vec::with_capacity(members.len().saturating_mul(8)));
-            members.iter().for_each(|(_, b)| data.extend_from_slice(&b[0]));
+            for (_, blocks) in members {
+                let [b1, _] = **blocks;
+                data.extend_from_slice(&b1);
+            }
             source.encrypt_ecb_left(key.key, &mut data)?;
-            for (block, (_, b)) in data.as_chunks_mut::<8>().0.iter_mut().zip(members) {
-                *block = xor(*block, b[1]);
+            for (block, (_, blocks)) in data.as_chunks_mut::<8>().0.iter_mut().zip(members) {
+                let [_, b2] = **blocks;
+                *block = xor(*block, b2);
             }
             source.encrypt_ecb(key.key, &mut data)?;
             Ok(data.as_chunks::<8>().0.iter().map(|t| cvv::value(t, cvv::DIGITS)).collect())

@@ -38,8 +38,9 @@ pub struct IccKeyData<'a> {
 /// the static data to be authenticated of the interface that reads the certificate.
 ///
 /// # Errors
-/// [`ErrorKind::Length`] for an ICC modulus longer than the issuer's, or an issuer modulus over 247 bytes;
-/// [`ErrorKind::Value`] for a key that is no EMV key.
+/// [`ErrorKind::Length`] for an ICC modulus longer than the issuer's, [`ErrorKind::Value`] for a key that is no EMV key.
+/// Whether the certificate fits a record is another question: see
+/// [`check_issuer_certifies`](super::check_issuer_certifies).
 pub fn icc_certificate_block(
     issuer: &RsaPublic,
     data: &IccKeyData<'_>,
@@ -83,10 +84,6 @@ pub(crate) fn key_certificate_block(
     static_data: &[u8],
 ) -> Result<SignBlock> {
     super::check_public_key(issuer.modulus(), issuer.exponent()).at("issuer public key")?;
-    if issuer.len() > super::MAX_ISSUER_MODULUS {
-        let found = issuer.len();
-        return Err(ErrorKind::Length { expected: "at most 247", found, unit: "bytes" }.into());
-    }
     super::check_public_key(key.modulus(), key.exponent()).at("ICC public key")?;
     super::check_modulus_order(issuer, key).at("ICC public key")?;
     let mut head = Vec::with_capacity(20);

@@ -22,6 +22,19 @@ pub const fn cda_max_icc_modulus(iad_len: usize) -> usize {
     256_usize.saturating_sub(around).saturating_sub(iad_len)
 }
 
+/// Checks that certificates of ICC keys under this issuer key fit a record: for keys when they are loaded.
+///
+/// # Errors
+/// [`ErrorKind::Length`] for a modulus over [`MAX_ISSUER_MODULUS`].
+pub fn check_issuer_certifies(issuer: &RsaPublic) -> Result<()> {
+    let found = issuer.len();
+    if found <= MAX_ISSUER_MODULUS {
+        Ok(())
+    } else {
+        Err(ErrorKind::Length { expected: "at most 247", found, unit: "bytes" }.into())
+    }
+}
+
 /// Checks that a certified key is not longer than the key that signs its certificate.
 ///
 /// # Errors

@@ -17,16 +17,19 @@ mod ssad;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ca::checksum_of;
 pub use ca::{CaKeyIndex, CaPublicKey, Rid};
 pub use frame::SignBlock;
+pub(crate) use icc_certificate::key_certificate_block;
 pub use icc_certificate::{
     CertifiedIccKey, IccCertificate, IccKeyData, IccKeyKind, icc_certificate_block, pin_certificate_block,
 };
-pub(crate) use icc_certificate::{key_certificate_block, pan_field};
 pub use issuer_certificate::{
     CertifiedIssuerKey, IssuerCertificate, IssuerKeyData, issuer_certificate_block,
 };
-pub use length::{MAX_CA_MODULUS, MAX_ISSUER_MODULUS, cda_max_icc_modulus, check_modulus_order};
+pub use length::{
+    MAX_CA_MODULUS, MAX_ISSUER_MODULUS, cda_max_icc_modulus, check_issuer_certifies, check_modulus_order,
+};
 pub use ssad::{Dac, RecoveredSsad, recover_ssad, ssad_block, verify_ssad};
 
 use crate::crypto::rsa::RsaPublic;
