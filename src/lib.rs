@@ -13,6 +13,7 @@
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
 //! | – | [`selftest`] |
+//! | 7 | [`order`] |
 
 pub mod bytes;
 pub mod card;
@@ -21,6 +22,7 @@ pub mod emv;
 pub mod error;
 pub mod issuer;
 pub mod keys;
+pub mod order;
 pub mod perso;
 pub mod prepare;
 pub mod profile;

@@ -27,7 +27,7 @@ pub use card_profile::{
 pub use destination::{Channel, Destination, DestinationId, TransportKeyConfig};
 pub use finding::{Finding, Level};
 pub use identifier::{Allowed, IdentifierKind};
-pub use issuer::{Environment, Issuer};
+pub use issuer::{Environment, Issuer, ProfileNeeds};
 pub use issuer_file::{SecretFile, SecretKind};
 pub use keys_file::KeyEntry;
 pub use load::Files;
