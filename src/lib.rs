@@ -17,3 +17,4 @@ pub mod error;
 pub mod issuer;
 pub mod keys;
 pub mod secret;
+pub mod verify;
