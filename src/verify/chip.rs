@@ -31,8 +31,6 @@ pub(super) struct AflEntry {
 
 /// What a terminal has after one GPO response and the records that it names.
 pub(super) struct Path<'a> {
-    /// The DGI that holds the GPO response.
-    pub(super) gpo: u16,
     pub(super) interface: Interface,
     pub(super) aip: [u8; 2],
     pub(super) afl: Vec<AflEntry>,
@@ -102,7 +100,11 @@ impl<'a> Chip<'a> {
         const NAME: CheckName = CheckName::Records;
         for ((sfi, number), value) in &self.records {
             let tag = u16::from_be_bytes([*sfi, *number]);
-            found.require(NAME, value.len() <= 254 && !value.is_empty(), "a record is empty or over 254 bytes");
+            found.require(
+                NAME,
+                value.len() <= 254 && !value.is_empty(),
+                "a record is empty or over 254 bytes",
+            );
             if *sfi > 10 {
                 continue;
             }
@@ -140,14 +142,8 @@ impl<'a> Chip<'a> {
             || !self.app.interfaces.contains(&Interface::Contactless);
         let interface = if contact { Interface::Contact } else { Interface::Contactless };
         let entries = found.take(CheckName::Afl, afl_entries(afl))?;
-        let mut path = Path {
-            gpo,
-            interface,
-            aip,
-            afl: entries.clone(),
-            objects: BTreeMap::new(),
-            static_data: Vec::new(),
-        };
+        let mut path =
+            Path { interface, aip, afl: entries.clone(), objects: BTreeMap::new(), static_data: Vec::new() };
         for object in inner {
             if path.objects.insert(object.tag, object.value).is_some() {
                 found.fail(CheckName::MandatoryData, "an object stands twice");
@@ -187,9 +183,11 @@ impl<'a> Chip<'a> {
             Kind::Payment => {
                 found.require(CheckName::Afl, !self.paths.is_empty(), "no GPO response with AIP");
                 for at in self.records.keys() {
-                    let read = self.paths.iter().flat_map(|p| &p.afl).any(|e| {
-                        e.sfi == at.0 && (e.first..=e.last).contains(&at.1)
-                    });
+                    let read = self
+                        .paths
+                        .iter()
+                        .flat_map(|p| &p.afl)
+                        .any(|e| e.sfi == at.0 && (e.first..=e.last).contains(&at.1));
                     let internal = may_be_internal(u16::from_be_bytes([at.0, at.1]));
                     found.require(CheckName::Afl, read || internal, "no AFL names a record that is there");
                 }
@@ -261,7 +259,8 @@ fn afl_entries(afl: &[u8]) -> Result<Vec<AflEntry>, &'static str> {
         if *first == 0 || count.is_none_or(|n| *signed > n) {
             return Err("the record numbers of the AFL are wrong");
         }
-        let overlaps = out.iter().any(|e| e.sfi == entry.sfi && e.first <= entry.last && entry.first <= e.last);
+        let overlaps =
+            out.iter().any(|e| e.sfi == entry.sfi && e.first <= entry.last && entry.first <= e.last);
         if overlaps {
             return Err("the AFL names a record twice");
         }

@@ -130,7 +130,11 @@ pub(super) fn private_key(
     }
     let mut reason = "the private key does not fit the certified modulus";
     for mode in [Mode::Ecb, Mode::Cbc] {
-        let tried = if crt { try_crt(chip, dgis, transport, mode, key) } else { try_plain(chip, dgis, transport, mode, key) };
+        let tried = if crt {
+            try_crt(chip, dgis, transport, mode, key)
+        } else {
+            try_plain(chip, dgis, transport, mode, key)
+        };
         match tried {
             Ok(private) => return Ok(private),
             Err(Mismatch::Other(why)) => reason = why,
@@ -205,7 +209,8 @@ fn try_plain(
     if unpad(&modulus, len) != Some(key.modulus()) {
         return Err(Mismatch::Modulus);
     }
-    let plain = chip.secret(exponent_tag).and_then(|v| decipher(transport, mode, v)).ok_or(Mismatch::Modulus)?;
+    let plain =
+        chip.secret(exponent_tag).and_then(|v| decipher(transport, mode, v)).ok_or(Mismatch::Modulus)?;
     let d = unpad(&plain, len).and_then(|v| number(v, len));
     let d = d.ok_or(Mismatch::Other("the padding of a private key part is wrong"))?;
     let n = number(key.modulus(), len).ok_or(Mismatch::Modulus)?;

@@ -17,7 +17,10 @@ pub(super) type Digits = Zeroizing<Vec<u8>>;
 
 /// Digits of ASCII text; `None` for anything else.
 pub(super) fn digits(text: &str) -> Option<Digits> {
-    text.bytes().map(|b| b.is_ascii_digit().then(|| b & 0x0F)).collect::<Option<Vec<_>>>().map(Zeroizing::new)
+    text.bytes()
+        .map(|b| b.is_ascii_digit().then_some(b & 0x0F))
+        .collect::<Option<Vec<_>>>()
+        .map(Zeroizing::new)
 }
 
 pub(super) fn nibbles(bytes: &[u8]) -> Vec<u8> {
@@ -135,7 +138,8 @@ pub(super) fn pin_of_format_4(key: &Secret, block: &[u8], pan: &[u8]) -> Option<
     field.resize(32, 0);
     let pan_field: [u8; 16] = pack(&field)?;
     let inner = key.decrypt_block(block.try_into().ok()?);
-    let pin_field = key.decrypt_block((u128::from_be_bytes(inner) ^ u128::from_be_bytes(pan_field)).to_be_bytes());
+    let pin_field =
+        key.decrypt_block((u128::from_be_bytes(inner) ^ u128::from_be_bytes(pan_field)).to_be_bytes());
     let n = Zeroizing::new(nibbles(&pin_field));
     let end = usize::from(*n.get(1)?).checked_add(2)?;
     if n.first() != Some(&4) || end > 14 || n.get(end..16)?.iter().any(|f| *f != 10) {
@@ -227,7 +231,13 @@ mod tests {
     fn pin_blocks() {
         let pin = pin_of_block(2, &hex::decode("241234FFFFFFFFFF").unwrap(), &[]).unwrap();
         assert_eq!(pin.expose(), [1, 2, 3, 4]);
-        for bad in ["241234FFFFFFFFF0", "231234FFFFFFFFFF", "041234FFFFFFFFFF", "24123AFFFFFFFFFF", "2D1234FFFFFFFFFF"] {
+        for bad in [
+            "241234FFFFFFFFF0",
+            "231234FFFFFFFFFF",
+            "041234FFFFFFFFFF",
+            "24123AFFFFFFFFFF",
+            "2D1234FFFFFFFFFF",
+        ] {
             assert!(pin_of_block(2, &hex::decode(bad).unwrap(), &[]).is_none(), "{bad}");
         }
         // psec 1.3.0, tests/test_pinblock.py: formats 0, 3 and 4.

@@ -84,7 +84,8 @@ impl Keys {
 
     /// The keys of a use at the index that is known, or at every index.
     pub(super) fn candidates(&self, usage: &str, index: Option<u8>) -> Vec<(u8, &Secret)> {
-        let all = self.symmetric.iter().filter(|((name, at), _)| name == usage && index.is_none_or(|i| i == *at));
+        let all =
+            self.symmetric.iter().filter(|((name, at), _)| name == usage && index.is_none_or(|i| i == *at));
         all.map(|((_, at), key)| (*at, key)).collect()
     }
 
@@ -99,7 +100,8 @@ impl Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.symmetric.keys().map(|(name, index)| format!("{name} {index:02X}")).collect();
+        let names: Vec<_> =
+            self.symmetric.keys().map(|(name, index)| format!("{name} {index:02X}")).collect();
         write!(f, "Keys({names:?}, {} CA keys)", self.ca.len())
     }
 }
@@ -235,8 +237,11 @@ mod tests {
         let mut keys = Keys::default();
         keys.add("pvk", 2, Secret::copy_of(b"SECRETSECRETSECR"));
         let block = OuterPinBlock { format: 0, usage: "pin", key_index: None, block: vec![0xAB; 8] };
-        let issuer_return =
-            IssuerReturn { pvv: Some(CardText::new("1234".into())), pin_block: Some(block), ..Default::default() };
+        let issuer_return = IssuerReturn {
+            pvv: Some(CardText::new("1234".into())),
+            pin_block: Some(block),
+            ..Default::default()
+        };
         let context = CardContext { issuer_return: Some(issuer_return), ..Default::default() };
         let text = format!("{keys:?} {context:?} {:?} {:?}", context.issuer_return, context.mailer);
         for secret in ["SECRET", "1234", "ABAB", "171"] {

@@ -101,7 +101,9 @@ impl fmt::Debug for ScriptStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Apdu(bytes) => write!(f, "Apdu({} bytes)", bytes.len()),
-            Self::StoreData { p1, p2, dgis } => write!(f, "StoreData({p1:02X}, {p2:02X}, {} DGIs)", dgis.len()),
+            Self::StoreData { p1, p2, dgis } => {
+                write!(f, "StoreData({p1:02X}, {p2:02X}, {} DGIs)", dgis.len())
+            }
         }
     }
 }

@@ -16,12 +16,11 @@ mod keys;
 mod line;
 mod oda;
 mod report;
+mod terminal;
 mod tlv;
 mod tracks;
 
-pub use keys::{
-    CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, OuterPinBlock,
-};
+pub use keys::{CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, OuterPinBlock};
 pub use line::{
     Application, CardLine, CardText, Dgi, FORMAT, Interface, Magstripe, Print, Protection, ScriptStep,
     TransportAlgorithm, TransportKeyName,
@@ -84,7 +83,10 @@ fn check(line: &CardLine, keys: &Keys, context: &CardContext, found: &mut Findin
         if chip.kind != Kind::Payment {
             continue;
         }
+        learned.card_keys.clear();
+        learned.private = None;
         checks::keys::check_values(&card, chip, &mut learned, found);
+        checks::keys::master_keys(&card, &mut learned, found);
         checks::keys::reference_pin(&card, chip, &mut learned, found);
         checks::chip::keys_are_used(chip, found);
         let mut path_keys = Vec::new();
@@ -96,13 +98,13 @@ fn check(line: &CardLine, keys: &Keys, context: &CardContext, found: &mut Findin
             path_keys.push(checks::oda::certificates(&card, chip, path, found));
         }
         checks::oda::private_keys(&card, chip, &path_keys, &mut learned, found);
+        terminal::transaction(chip, &path_keys, &learned, found);
         for keys in path_keys {
             learned.issuers.extend(keys.issuer);
             learned.certificates.extend(keys.icc);
             learned.certificates.extend(keys.pin);
         }
     }
-    checks::keys::master_keys(&card, &learned, found);
     checks::keys::outside(&card, &mut learned, found);
     checks::stripe::tracks(&card, found);
     checks::stripe::agree(&card, found);

@@ -113,7 +113,8 @@ pub(super) fn issuer_key(ca: &CaPublicKey, parts: Parts<'_>, pan: &[u8]) -> Chec
     if !ca.checksum_is_right() {
         return Err("the checksum of the CA public key is wrong");
     }
-    let ca_key = RsaPublic::new(&ca.modulus, &ca.exponent).map_err(|_| "the CA public key is not an RSA key")?;
+    let ca_key =
+        RsaPublic::new(&ca.modulus, &ca.exponent).map_err(|_| "the CA public key is not an RSA key")?;
     if ca_key.len() > 248 {
         return Err("a modulus is over 248 bytes");
     }
@@ -126,7 +127,8 @@ pub(super) fn issuer_key(ca: &CaPublicKey, parts: Parts<'_>, pan: &[u8]) -> Chec
     let nibbles = super::derive::nibbles(&issuer.subject);
     let digits = nibbles.iter().position(|n| *n == 15).unwrap_or(nibbles.len());
     let (identifier, fill) = nibbles.split_at_checked(digits).unwrap_or_default();
-    let form = (3..=8).contains(&digits) && identifier.iter().all(|n| *n < 10) && fill.iter().all(|n| *n == 15);
+    let form =
+        (3..=8).contains(&digits) && identifier.iter().all(|n| *n < 10) && fill.iter().all(|n| *n == 15);
     if !form || !pan.starts_with(identifier) {
         return Err("the issuer identifier does not begin the PAN");
     }

@@ -34,7 +34,7 @@ pub(super) fn split_tag(bytes: &[u8]) -> Option<(u32, &[u8])> {
 
 fn split_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
-        [n @ 0..0x80, rest @ ..] => Some((usize::from(*n), rest)),
+        [n @ 0..=0x7F, rest @ ..] => Some((usize::from(*n), rest)),
         [0x81, n @ 0x80..=0xFF, rest @ ..] => Some((usize::from(*n), rest)),
         [0x82, hi @ 1..=0xFF, lo, rest @ ..] => Some((usize::from(*hi) << 8 | usize::from(*lo), rest)),
         _ => None,

@@ -87,7 +87,11 @@ pub(super) fn track1_data(value: &[u8]) -> Option<Track> {
 
 /// A pattern of discretionary data (`000000|cvv|000000`) against what stands there. `None` for a token that has no
 /// value; literals and lengths count.
-pub(super) fn matches_pattern(pattern: &str, found: &str, value_of: impl Fn(&str) -> Option<String>) -> Option<bool> {
+pub(super) fn matches_pattern(
+    pattern: &str,
+    found: &str,
+    value_of: impl Fn(&str) -> Option<String>,
+) -> Option<bool> {
     let mut left = found;
     for token in pattern.split('|') {
         let name = token.trim();
@@ -114,7 +118,10 @@ mod tests {
     #[test]
     fn tracks_are_read_strictly() {
         let t = track1("B4761739001010010^DOE/JANE^29062010000000123").unwrap();
-        assert_eq!((t.pan.len(), t.expiry.as_slice(), t.service_code.as_slice()), (16, &[2, 9, 0, 6][..], &[2, 0, 1][..]));
+        assert_eq!(
+            (t.pan.len(), t.expiry.as_slice(), t.service_code.as_slice()),
+            (16, &[2, 9, 0, 6][..], &[2, 0, 1][..])
+        );
         assert_eq!(t.discretionary.as_str(), "0000000123");
         assert_eq!(t.name.as_ref().unwrap().as_str(), "DOE/JANE");
         for bad in [

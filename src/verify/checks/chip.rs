@@ -31,7 +31,8 @@ pub(in super::super) fn grammar(card: &Card<'_>, chip: &Chip<'_>, found: &mut Fi
                 found.require(NAME, !public, "a DGI that a card needs in clear is enciphered");
                 match card.line.transport_key.as_ref() {
                     Some(key) => {
-                        let whole = !dgi.value.is_empty() && dgi.value.len().is_multiple_of(key.algorithm.block());
+                        let whole =
+                            !dgi.value.is_empty() && dgi.value.len().is_multiple_of(key.algorithm.block());
                         found.require(NAME, whole, "a secret DGI is not whole cipher blocks");
                     }
                     None => found.fail(NAME, "a secret DGI without a transport key"),
@@ -78,7 +79,11 @@ pub(in super::super) fn fci(chip: &Chip<'_>, found: &mut Findings) {
     let contact = chip.app.interfaces.contains(&Interface::Contact);
     let (first, second) = (chip.clear(0x9102), chip.clear(0x9103));
     found.require(NAME, !contact || first.is_some(), "there is no SELECT response for contact");
-    found.require(NAME, !contactless || first.or(second).is_some(), "there is no SELECT response for contactless");
+    found.require(
+        NAME,
+        !contactless || first.or(second).is_some(),
+        "there is no SELECT response for contactless",
+    );
     for value in [first, second].into_iter().flatten() {
         let Some(objects) = fci_proprietary(value, &chip.app.aid) else {
             found.fail(NAME, "a SELECT response is not template A5, or 6F with this AID");
@@ -98,7 +103,11 @@ pub(in super::super) fn fci(chip: &Chip<'_>, found: &mut Findings) {
             Kind::Payment => {
                 found.require(NAME, find(&objects, 0x50).is_some(), "the application label 50 is missing");
                 if let Some(pdol) = find(&objects, 0x9F38) {
-                    found.require(CheckName::Dol, tlv::dol(pdol).is_some(), "the PDOL is not tags and lengths");
+                    found.require(
+                        CheckName::Dol,
+                        tlv::dol(pdol).is_some(),
+                        "the PDOL is not tags and lengths",
+                    );
                 }
                 let named = find(&objects, 0x9F12).is_none() || find(&objects, 0x9F11).is_some();
                 found.require(NAME, named, "a preferred name without its code table 9F11");
@@ -191,7 +200,8 @@ pub(in super::super) fn directories(card: &Card<'_>, found: &mut Findings) {
                 Interface::Contactless => app.clear(0x9103).or_else(|| app.clear(0x9102)),
             };
             let fci = dgi.and_then(|v| fci_proprietary(v, &app.app.aid)).unwrap_or_default();
-            let same = |mine: Option<&[u8]>, tag| mine.is_none() || find(&fci, tag).is_none_or(|v| Some(v) == mine);
+            let same =
+                |mine: Option<&[u8]>, tag| mine.is_none() || find(&fci, tag).is_none_or(|v| Some(v) == mine);
             let label = interface == Interface::Contactless || entry.label.is_some();
             found.require(NAME, label, "a directory entry has no label");
             found.require(NAME, same(entry.label, 0x50), "a label differs from the application's");
@@ -221,7 +231,10 @@ fn object_form(tag: u32, value: &[u8], found: &mut Findings) {
     };
     let letters = |from: u8, to: u8| value.iter().all(|b| (from..=to).contains(b));
     let good = match tag {
-        0x50 => (1..=16).contains(&value.len()) && value.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' ' || b"./-".contains(b)),
+        0x50 => {
+            (1..=16).contains(&value.len())
+                && value.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' ' || b"./-".contains(b))
+        }
         0x57 => (1..=19).contains(&value.len()),
         0x5A => (1..=10).contains(&value.len()),
         0x5F20 => (2..=26).contains(&value.len()) && letters(0x20, 0x7E),
@@ -296,7 +309,11 @@ pub(in super::super) fn dols(path: &Path<'_>, found: &mut Findings) {
         let mut tags: Vec<_> = list.iter().map(|(tag, _)| *tag).collect();
         tags.sort_unstable();
         let twice = tags.windows(2).any(|w| w.first() == w.last());
-        found.require(NAME, !list.is_empty() && !twice, "a data object list is empty or names an object twice");
+        found.require(
+            NAME,
+            !list.is_empty() && !twice,
+            "a data object list is empty or names an object twice",
+        );
         let total: usize = list.iter().map(|(_, len)| usize::from(*len)).sum();
         found.require(NAME, total <= 252, "a data object list asks for more than a command carries");
         let has = |tag| list.iter().any(|(t, _)| *t == tag);
@@ -318,7 +335,11 @@ pub(in super::super) fn dols(path: &Path<'_>, found: &mut Findings) {
                 0x9F7C => Some(20),
                 _ => None,
             };
-            found.require(NAME, right.is_none_or(|n| n == *len), "a data object list asks for a wrong length");
+            found.require(
+                NAME,
+                right.is_none_or(|n| n == *len),
+                "a data object list asks for a wrong length",
+            );
         }
         // A path with CDA or CVM uses the terminal verification results in the cryptogram.
         if tag == 0x8C {
@@ -342,10 +363,22 @@ pub(in super::super) fn aip(chip: &Chip<'_>, path: &Path<'_>, found: &mut Findin
     }
     found.require(NAME, sda == path.has(0x93), "the AIP's SDA bit and the signed static data 93 disagree");
     if dynamic {
-        found.require(NAME, icc.iter().all(|h| *h), "the AIP offers DDA or CDA, an ICC key object is missing");
-        found.require(NAME, SIGNATURE_KEY.whole(chip), "the AIP offers DDA or CDA, the private key is missing");
+        found.require(
+            NAME,
+            icc.iter().all(|h| *h),
+            "the AIP offers DDA or CDA, an ICC key object is missing",
+        );
+        found.require(
+            NAME,
+            SIGNATURE_KEY.whole(chip),
+            "the AIP offers DDA or CDA, the private key is missing",
+        );
     } else {
-        found.require(NAME, !path.has(0x9F46), "an ICC certificate stands where the AIP offers no DDA or CDA");
+        found.require(
+            NAME,
+            !path.has(0x9F46),
+            "an ICC certificate stands where the AIP offers no DDA or CDA",
+        );
     }
     found.require(NAME, bits & 0x80 == 0, "a reserved bit of the AIP is set");
     let cvm = bits & 0x10 != 0;
@@ -367,7 +400,11 @@ pub(in super::super) fn keys_are_used(chip: &Chip<'_>, found: &mut Findings) {
     let pin_path = has(0x9F2D);
     if SIGNATURE_KEY.any(chip) {
         let used = chip.paths.iter().any(|p| p.has(0x9F46));
-        found.require(NAME, used && SIGNATURE_KEY.whole(chip), "a private key without certificate, or in parts");
+        found.require(
+            NAME,
+            used && SIGNATURE_KEY.whole(chip),
+            "a private key without certificate, or in parts",
+        );
     }
     if PIN_KEY.any(chip) || pin_path {
         let both = PIN_KEY.whole(chip) && pin_path && has(0x9F2E);

@@ -5,8 +5,8 @@ use crate::secret::Secret;
 
 use super::super::chip::Chip;
 use super::super::derive::{
-    Mode, card_key_kcv, decipher, digits, icc_master_key, is_kcv_of, nibbles, odd, pin_of_block, pin_of_format_4,
-    pvv,
+    Mode, card_key_kcv, decipher, digits, icc_master_key, is_kcv_of, nibbles, odd, pin_of_block,
+    pin_of_format_4, pvv,
 };
 use super::super::keys::{Derivation, Given, OuterPinBlock, Transport};
 use super::super::report::{CheckName, Findings};
@@ -22,7 +22,12 @@ pub(in super::super) fn transport(card: &Card<'_>, found: &mut Findings) {
 }
 
 /// 9000 against 8000, 9001 against 8001.
-pub(in super::super) fn check_values(card: &Card<'_>, chip: &Chip<'_>, learned: &mut Learned, found: &mut Findings) {
+pub(in super::super) fn check_values(
+    card: &Card<'_>,
+    chip: &Chip<'_>,
+    learned: &mut Learned,
+    found: &mut Findings,
+) {
     const NAME: CheckName = CheckName::Kcv;
     for (keys_tag, kcv_tag) in [(0x8000, 0x9000), (0x8001, 0x9001), (0x8002, 0x9002)] {
         let (keys, kcvs) = match (chip.secret(keys_tag), chip.clear(kcv_tag)) {
@@ -56,7 +61,8 @@ pub(in super::super) fn check_values(card: &Card<'_>, chip: &Chip<'_>, learned: 
             continue;
         };
         let keys: Vec<Secret> = plain.expose().chunks(size).map(Secret::copy_of).collect();
-        let equal = keys.iter().enumerate().any(|(i, a)| keys.iter().skip(i.saturating_add(1)).any(|b| a == b));
+        let equal =
+            keys.iter().enumerate().any(|(i, a)| keys.iter().skip(i.saturating_add(1)).any(|b| a == b));
         found.require(NAME, !equal, "two keys of the card are equal");
         let parity = aes || plain.expose().iter().all(|b| odd(*b) == *b);
         found.require(NAME, parity, "a TDES key of the card has not odd parity");
@@ -76,8 +82,9 @@ fn psn(card: &Card<'_>) -> Option<[u8; 2]> {
 }
 
 /// The card's keys, derived again from the issuer master keys that are given.
-pub(in super::super) fn master_keys(card: &Card<'_>, learned: &Learned, found: &mut Findings) {
+pub(in super::super) fn master_keys(card: &Card<'_>, learned: &mut Learned, found: &mut Findings) {
     const NAME: CheckName = CheckName::IccKeys;
+    learned.host_key = None;
     let (Some(pan), Some(psn)) = (&card.pan, psn(card)) else { return };
     for set in &learned.card_keys {
         let uses: Vec<&str> = match card.context.card_keys.get(&set.dgi) {
@@ -105,8 +112,14 @@ pub(in super::super) fn master_keys(card: &Card<'_>, learned: &Learned, found: &
                     continue;
                 }
                 tried = true;
-                let mut pairs = masters.iter().zip(&set.keys);
-                fits |= pairs.all(|(imk, key)| icc_master_key(option, imk, pan, &psn).as_ref() == Some(key));
+                let derived: Vec<_> =
+                    masters.iter().filter_map(|imk| icc_master_key(option, imk, pan, &psn)).collect();
+                if derived == set.keys {
+                    fits = true;
+                    if set.dgi == 0x8000 {
+                        learned.host_key = derived.into_iter().next();
+                    }
+                }
             }
         }
         if tried {
@@ -116,7 +129,12 @@ pub(in super::super) fn master_keys(card: &Card<'_>, learned: &Learned, found: &
 }
 
 /// 8010 and 9010.
-pub(in super::super) fn reference_pin(card: &Card<'_>, chip: &Chip<'_>, learned: &mut Learned, found: &mut Findings) {
+pub(in super::super) fn reference_pin(
+    card: &Card<'_>,
+    chip: &Chip<'_>,
+    learned: &mut Learned,
+    found: &mut Findings,
+) {
     const NAME: CheckName = CheckName::ReferencePin;
     let (block, counter) = (chip.secret(0x8010), chip.clear(0x9010));
     if let Some(counter) = counter {
@@ -160,7 +178,7 @@ fn clear_reference_pin(block: &Secret) -> Option<Pin> {
             if let Some(first) = as_format_2.first_mut() {
                 *first |= 0x20;
             }
-            pin_of_block(2, &Secret::new(as_format_2).expose(), &[])
+            pin_of_block(2, Secret::new(as_format_2).expose(), &[])
         }
         format => pin_of_block(*format, block.expose(), &[]).filter(|_| *format == 1 || *format == 2),
     }
@@ -229,7 +247,13 @@ pub(in super::super) fn outside(card: &Card<'_>, learned: &mut Learned, found: &
     check_pvv(card, learned, found);
 }
 
-fn compare_pin(card: &Card<'_>, block: &OuterPinBlock, name: CheckName, learned: &mut Learned, found: &mut Findings) {
+fn compare_pin(
+    card: &Card<'_>,
+    block: &OuterPinBlock,
+    name: CheckName,
+    learned: &mut Learned,
+    found: &mut Findings,
+) {
     match open(card, block) {
         Opened::NoKey => {}
         Opened::Wrong => found.fail(name, "the PIN block does not open"),

@@ -48,12 +48,16 @@ pub(super) struct CardKeys {
     pub(super) keys: Vec<Secret>,
 }
 
-/// What the checks found out about one application on the way, for later checks.
+/// What the checks found out on the way, for later checks.
 #[derive(Default)]
 pub(super) struct Learned {
+    /// Of the application that is looked at.
     pub(super) card_keys: Vec<CardKeys>,
+    /// The key that the host derives for application cryptograms of this application.
+    pub(super) host_key: Option<Secret>,
     pub(super) reference_pin: Option<Pin>,
     pub(super) certificates: Vec<Certified>,
     pub(super) issuers: Vec<Certified>,
+    /// Of the application that is looked at.
     pub(super) private: Option<Private>,
 }

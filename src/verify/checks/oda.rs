@@ -106,7 +106,8 @@ pub(in super::super) fn private_keys(
 ) {
     const NAME: CheckName = CheckName::Crt;
     let Some(transport) = &card.transport else { return };
-    let certified = |pick: fn(&PathKeys) -> Option<&Certified>| paths.iter().filter_map(pick).collect::<Vec<_>>();
+    let certified =
+        |pick: fn(&PathKeys) -> Option<&Certified>| paths.iter().filter_map(pick).collect::<Vec<_>>();
     for (dgis, keys, is_signature) in [
         (SIGNATURE_KEY, certified(|p| p.icc.as_ref()), true),
         (PIN_KEY, certified(|p| p.pin.as_ref()), false),

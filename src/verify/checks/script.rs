@@ -54,7 +54,10 @@ fn encoded_len(value: &[u8]) -> usize {
 enum Next {
     Exactly(u8),
     /// After secret DGIs of this many bytes, whose commands the device makes.
-    After { first: u8, bytes: usize },
+    After {
+        first: u8,
+        bytes: usize,
+    },
 }
 
 impl Next {

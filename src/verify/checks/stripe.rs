@@ -22,10 +22,8 @@ fn text_of(digits: &[u8]) -> String {
 pub(in super::super) fn masked_pan(card: &Card<'_>, found: &mut Findings) {
     let Some(pan) = &card.pan else { return };
     let hidden_to = pan.len().saturating_sub(4);
-    let masked: String = text_of(pan)
-        .char_indices()
-        .map(|(i, c)| if (6..hidden_to).contains(&i) { '*' } else { c })
-        .collect();
+    let masked: String =
+        text_of(pan).char_indices().map(|(i, c)| if (6..hidden_to).contains(&i) { '*' } else { c }).collect();
     found.require(CheckName::MaskedPan, masked == card.line.masked_pan, "the masked PAN is not the card's");
 }
 
@@ -142,7 +140,9 @@ fn names_agree(encoded: &str, printed: &str) -> bool {
         return true;
     }
     let printed = words(printed);
-    words(encoded).iter().all(|w| printed.iter().any(|p| p == w || encoded.len() >= 26 && p.starts_with(w.as_str())))
+    words(encoded)
+        .iter()
+        .all(|w| printed.iter().any(|p| p == w || encoded.len() >= 26 && p.starts_with(w.as_str())))
 }
 
 /// A name that stands for "not given" on a contactless interface.
@@ -156,7 +156,9 @@ fn printed_expiry(text: &str) -> Option<Vec<Vec<u8>>> {
     let of = |t: &str| digits(t).map(|d| d.to_vec());
     Some(match parts.as_slice() {
         [mm, yy] if mm.len() == 2 && yy.len() == 2 => vec![[of(yy)?, of(mm)?].concat()],
-        [mm, yyyy] if mm.len() == 2 && yyyy.len() == 4 => vec![[of(yyyy.strip_prefix("20")?)?, of(mm)?].concat()],
+        [mm, yyyy] if mm.len() == 2 && yyyy.len() == 4 => {
+            vec![[of(yyyy.strip_prefix("20")?)?, of(mm)?].concat()]
+        }
         [four] if four.len() == 4 => {
             let (a, b) = four.split_at_checked(2)?;
             vec![of(four)?, [of(b)?, of(a)?].concat()]
@@ -249,7 +251,8 @@ pub(in super::super) fn service_code(card: &Card<'_>, found: &mut Findings) {
 pub(in super::super) fn expiry(card: &Card<'_>, learned: &Learned, found: &mut Findings) {
     const NAME: CheckName = CheckName::Expiry;
     let on_chip = || card.payment().flat_map(|c| &c.paths);
-    let from_chip = || on_chip().find_map(|p| p.get(0x5F24)).map(|v| nibbles(v).into_iter().take(4).collect());
+    let from_chip =
+        || on_chip().find_map(|p| p.get(0x5F24)).map(|v| nibbles(v).into_iter().take(4).collect());
     let digits: Option<Vec<u8>> = card.track().map(|t| t.expiry.to_vec()).or_else(from_chip);
     let Some(card_expiry) = digits.and_then(|d| Expiry::from_yymm(&text_of(&d)).ok()) else { return };
     found.require(NAME, good_on(card_expiry, card.context.today), "the card has expired");
@@ -350,7 +353,11 @@ pub(in super::super) fn verification_values(card: &Card<'_>, found: &mut Finding
         };
         let cvvs = made(card, "cvv2", &orders, &[0, 0, 0]);
         if !cvvs.is_empty() {
-            found.require(CheckName::Cvv2, cvvs.contains(printed.as_str()), "the printed CVV2 is not the card's");
+            found.require(
+                CheckName::Cvv2,
+                cvvs.contains(printed.as_str()),
+                "the printed CVV2 is not the card's",
+            );
         }
     }
 }
