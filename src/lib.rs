@@ -28,3 +28,4 @@ pub mod prepare;
 pub mod profile;
 pub mod secret;
 pub mod selftest;
+pub mod verify;
