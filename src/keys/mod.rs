@@ -4,7 +4,9 @@
 mod components;
 mod diversify;
 mod kcv;
+mod known;
 mod name;
+mod ring;
 mod session;
 mod source;
 pub mod tr31;
@@ -12,6 +14,8 @@ pub mod tr31;
 pub use components::{Parity, combine_components};
 pub use diversify::{ChannelKey, Diversification};
 pub use kcv::{Kcv, KcvMethod};
+pub use known::is_known_test_key;
 pub use name::{CvvKind, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
+pub use ring::{KeyAttributes, KeyEntry, SoftwareRing};
 pub use session::{Scp02Key, Scp03Cryptogram, Scp03Key};
 pub use source::{KeyInfo, KeySource, OdaKeyInfo};

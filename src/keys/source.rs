@@ -73,6 +73,12 @@ pub trait KeySource: Send + Sync {
         Err(ErrorKind::Unsupported("wrapping keys with this key source").into())
     }
 
+    /// HMAC-SHA-256 of each message under an HMAC key (the ledger's digests). A source without such keys answers
+    /// [`crate::error::ErrorKind::Unsupported`].
+    fn hmac_sha256(&self, _key: KeyRef, _messages: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
+        Err(ErrorKind::Unsupported("HMAC by this key source").into())
+    }
+
     /// An issuer RSA key that is loaded.
     fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo>;
 

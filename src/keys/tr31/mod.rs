@@ -9,6 +9,7 @@ mod policy;
 
 pub(crate) use derive::derive;
 pub use header::{Algorithm, Exportability, Header, Mode, OptionalBlock, Usage, Version};
+pub(super) use policy::refuse_weak_tdes;
 pub use policy::{Imported, LegacyVersions, ParityRule, Policy};
 
 use zeroize::Zeroizing;
