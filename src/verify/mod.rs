@@ -94,7 +94,7 @@ fn check(line: &CardLine, keys: &Keys, context: &CardContext, found: &mut Findin
         let mut path_keys = Vec::new();
         for path in &chip.paths {
             checks::chip::mandatory(path, found);
-            checks::chip::dols(path, found);
+            checks::objects::dols(path, found);
             checks::chip::aip(chip, path, found);
             checks::chip::cvm(chip, path, found);
             path_keys.push(checks::oda::certificates(&card, chip, path, found));
