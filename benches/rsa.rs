@@ -23,12 +23,9 @@ fn keygen(c: &mut Criterion) {
     let seed = Seed::fixed([1; 32]);
     let mut group = c.benchmark_group("rsa_keygen");
     group.sample_size(10).throughput(Throughput::Elements(LANES));
-    for (bits, exponent) in [
-        (1024, Exponent::F4),
-        (1408, Exponent::F4),
-        (1408, Exponent::THREE),
-        (1984, Exponent::F4),
-    ] {
+    for (bits, exponent) in
+        [(1024, Exponent::F4), (1408, Exponent::F4), (1408, Exponent::THREE), (1984, Exponent::F4)]
+    {
         let spec = KeySpec::new(bits, exponent).unwrap();
         for backend in backends() {
             let mut first = 0;
