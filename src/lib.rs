@@ -9,6 +9,7 @@
 //! | 1 | [`card`], [`crypto`] |
 //! | 2 | [`keys`] |
 //! | 3 | [`issuer`] |
+//! | – | [`selftest`] |
 
 pub mod bytes;
 pub mod card;
@@ -17,3 +18,4 @@ pub mod error;
 pub mod issuer;
 pub mod keys;
 pub mod secret;
+pub mod selftest;

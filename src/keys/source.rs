@@ -1,5 +1,5 @@
 use super::{KeyAlgorithm, KeyIndex, KeyRef};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// What may be known of a key without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,12 @@ pub trait KeySource: Send + Sync {
 
     /// CBC, enciphering, each message its own chain with an all-zero IV.
     fn encrypt_cbc(&self, key: KeyRef, messages: &mut [Vec<u8>]) -> Result<()>;
+
+    /// HMAC-SHA-256 of each message under an HMAC key (the ledger's digests). A source without such keys answers
+    /// [`crate::error::ErrorKind::Unsupported`].
+    fn hmac_sha256(&self, _key: KeyRef, _messages: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
+        Err(ErrorKind::Unsupported("HMAC by this key source").into())
+    }
 
     /// An issuer RSA key that is loaded.
     fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo>;
