@@ -8,6 +8,7 @@ mod dgi;
 pub mod names;
 mod protect;
 pub mod script;
+pub mod tree;
 
 pub use dgi::{Dgi, DgiTag, dgi_length, encode_dgi, parse_dgis, read_dgi};
 pub use protect::{
