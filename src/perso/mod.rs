@@ -15,3 +15,6 @@ pub use protect::{
     ClearValue, DgiSet, DgiValue, PadRule, ProtectedDgi, ProtectedDgiSet, Protection, protect_many,
 };
 pub use script::{Completion, Script, ScriptPlan, ScriptStep};
+
+#[cfg(test)]
+mod published_tests;
