@@ -6,6 +6,7 @@
 //! compares nothing fails.
 
 mod case;
+mod cryptogram;
 mod issuer;
 mod keys;
 mod oda;
@@ -27,6 +28,7 @@ const AREAS: &[Area] = &[
     primitives::run,
     keys::run,
     issuer::run,
+    cryptogram::run,
     pin::run,
     oda::run,
 ];
