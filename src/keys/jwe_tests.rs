@@ -67,7 +67,7 @@ fn an_honest_envelope_opens() {
     assert_refused(&seal_with(&with_parties, b"text", b"Alice", b"Bod"), "another apv");
 }
 
-/// Sealed by Python's jwcrypto 1.5, which shares no code with us.
+/// Sealed by Python's jwcrypto 1.6.1, which shares no code with us.
 #[test]
 fn an_envelope_of_jwcrypto_opens() {
     let sealed = concat!(
