@@ -21,3 +21,4 @@ pub mod keys;
 pub mod prepare;
 pub mod profile;
 pub mod secret;
+pub mod store;
