@@ -13,6 +13,7 @@
 //! | 6 | [`prepare`] |
 //! | 7 | [`order`] |
 
+pub mod batch;
 pub mod bytes;
 pub mod card;
 pub mod crypto;
@@ -20,6 +21,7 @@ pub mod error;
 pub mod issuer;
 pub mod keys;
 pub mod order;
+pub mod output;
 pub mod prepare;
 pub mod profile;
 pub mod secret;

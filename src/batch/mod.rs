@@ -40,6 +40,7 @@ mod seen;
 mod tests;
 
 pub use error::{BatchError, Exit};
+pub use finish::Facts;
 pub use input::{Input, InputSource, Spool, file_digest};
 pub use job::{Description, Job, OpenJob, Resume, open};
 pub use layout::Layout;

@@ -79,7 +79,7 @@ pub trait Pipeline: Sync {
         &self,
         seed: &Seed,
         block: &Self::Block,
-        requests: Vec<Self::Request>,
+        requests: &[Self::Request],
     ) -> Result<Vec<Result<Made, Rejection>>>;
 
     /// Where the issuer return goes.

@@ -3,7 +3,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::card::CardId;
-use crate::crypto::rng::{Purpose, Seed};
+use crate::crypto::rng::Seed;
 use crate::order::{Confirmation, Duplicates, Probe};
 use crate::secret::Secret;
 use crate::store::{Step, StoreError};
@@ -24,7 +24,7 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn new(path: &Path) -> Result<Self, BatchError> {
         let key = Seed::from_os().map_err(BatchError::Lost)?;
-        let key = Secret::copy_of(&key.named_stream(b"cardId tags", Purpose::TestIssuer).rng().bytes::<32>());
+        let key = Secret::copy_of(&key.keyed_digest(&[b"cardId tags"]));
         let open = || {
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
             std::fs::remove_file(path)?;
@@ -62,7 +62,8 @@ impl Seen {
         let mut line = String::new();
         while lines.read_line(&mut line)? > 0 {
             let parts = line.trim_end().split_once(' ');
-            if let Some((position, id)) = parts.and_then(|(p, id)| Some((p.parse().ok()?, id.parse().ok()?))) {
+            if let Some((position, id)) = parts.and_then(|(p, id)| Some((p.parse().ok()?, id.parse().ok()?)))
+            {
                 confirmation.see(position, &id);
             }
             line.clear();

@@ -113,8 +113,7 @@ impl Counts {
         self.orders = self.orders.saturating_add(part.orders);
         self.prepared = self.prepared.saturating_add(part.prepared);
         self.rejected = self.rejected.saturating_add(part.rejected);
-        for (whole, part) in
-            [(&mut self.by_channel, &part.by_channel), (&mut self.by_error, &part.by_error)]
+        for (whole, part) in [(&mut self.by_channel, &part.by_channel), (&mut self.by_error, &part.by_error)]
         {
             for (name, count) in part {
                 let sum = whole.entry(name.clone()).or_default();
@@ -189,12 +188,7 @@ mod tests {
             }],
             seed_commitment: None,
             counts,
-            files: vec![FileRecord {
-                path: "status.jsonl".into(),
-                sha256: "02".into(),
-                bytes: 9,
-                cards: 6,
-            }],
+            files: vec![FileRecord { path: "status.jsonl".into(), sha256: "02".into(), bytes: 9, cards: 6 }],
             manifest_sha256: String::new(),
         }
     }
