@@ -7,16 +7,19 @@
 //! |---|---|
 //! | 0 | [`error`], [`bytes`], [`secret`] |
 //! | 1 | [`card`], [`crypto`] |
-//! | 2 | [`keys`] |
+//! | 2 | [`emv`], [`keys`] |
 //! | 3 | [`issuer`] |
+//! | 4 | [`perso`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
+//! | – | [`selftest`] |
 //! | 7 | [`order`] |
 
 pub mod batch;
 pub mod bytes;
 pub mod card;
 pub mod crypto;
+pub mod emv;
 pub mod error;
 pub mod issuer;
 pub mod keys;
@@ -26,3 +29,9 @@ pub mod prepare;
 pub mod profile;
 pub mod secret;
 pub mod store;
+pub mod perso;
+pub mod prepare;
+pub mod profile;
+pub mod secret;
+pub mod selftest;
+pub mod verify;

@@ -14,18 +14,26 @@ pub enum Padding {
     Zeros,
     /// Method 2: a byte 80, then zeros to a whole block; always at least one byte.
     Bit,
+    /// Method 3: zeros to a whole block, and before the data one block that holds its length in bits.
+    Length,
 }
 
 impl Padding {
     /// `data`, padded to whole blocks of `block` bytes.
     #[must_use]
     pub fn pad(self, data: &[u8], block: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(data.len().saturating_add(block));
+        let mut out = Vec::with_capacity(data.len().saturating_add(block.saturating_mul(2)));
+        if self == Self::Length {
+            let bits = (data.len() as u128).saturating_mul(8).to_be_bytes();
+            out.resize(block.saturating_sub(bits.len()), 0);
+            out.extend_from_slice(bits.get(bits.len().saturating_sub(block)..).unwrap_or(&bits));
+        }
         out.extend_from_slice(data);
         if self == Self::Bit {
             out.push(0x80);
         }
-        if out.is_empty() || !out.len().is_multiple_of(block) {
+        let no_data = data.is_empty() && self != Self::Bit;
+        if no_data || !out.len().is_multiple_of(block) {
             let full = out.len().checked_div(block).unwrap_or(0).saturating_add(1).saturating_mul(block);
             out.resize(full, 0);
         }
@@ -114,6 +122,8 @@ mod tests {
         assert_eq!(Padding::Zeros.pad(&[], 8), [0; 8]);
         assert_eq!(Padding::Zeros.pad(&[1; 8], 8), [1; 8]);
         assert_eq!(Padding::Bit.pad(&[1; 8], 8).len(), 16);
+        assert_eq!(Padding::Length.pad(&[1; 3], 8), [0, 0, 0, 0, 0, 0, 0, 24, 1, 1, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(Padding::Length.pad(&[1; 8], 8).len(), 16);
         assert_eq!(strip_bit_padding(&Padding::Bit.pad(&[1; 8], 8)).unwrap(), [1; 8]);
         assert!(strip_bit_padding(&[0; 8]).is_err());
     }

@@ -3,7 +3,9 @@
 //! Keys come in as [`crate::secret::Secret`]; nothing here knows what a key is for.
 
 pub mod aes;
+pub mod backend;
 pub mod hash;
 pub mod mac;
 pub mod rng;
+pub mod rsa;
 pub mod tdes;

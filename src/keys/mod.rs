@@ -1,7 +1,21 @@
 //! Keys by use and index, their check values, and the source that is asked to work with them.
+#![deny(clippy::arithmetic_side_effects)]
 
+mod components;
+mod diversify;
+mod kcv;
+mod known;
 mod name;
+mod ring;
+mod session;
 mod source;
+pub mod tr31;
 
+pub use components::{Parity, combine_components};
+pub use diversify::{ChannelKey, Diversification};
+pub use kcv::{Kcv, KcvMethod};
+pub use known::is_known_test_key;
 pub use name::{CvvKind, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
+pub use ring::{KeyAttributes, KeyEntry, SoftwareRing};
+pub use session::{Scp02Key, Scp03Cryptogram, Scp03Key};
 pub use source::{KeyInfo, KeySource, OdaKeyInfo};

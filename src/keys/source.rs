@@ -1,5 +1,7 @@
-use super::{KeyAlgorithm, KeyIndex, KeyRef};
-use crate::error::Result;
+use super::{KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
+use crate::crypto::rng::StreamRng;
+use crate::error::{ErrorKind, Result};
+use crate::secret::Secret;
 
 /// What may be known of a key without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,28 @@ pub trait KeySource: Send + Sync {
 
     /// CBC, enciphering, each message its own chain with an all-zero IV.
     fn encrypt_cbc(&self, key: KeyRef, messages: &mut [Vec<u8>]) -> Result<()>;
+
+    /// `key`, of the algorithm given, as an X9.143 version D key block under the AES key `wrapping`: key block usage and
+    /// mode as `usage` demands, random padding from `random`. A token does this with its own wrapping mechanism.
+    ///
+    /// A source that cannot wrap says [`ErrorKind::Unsupported`]; per-block transport keys are not for it then.
+    fn wrap_key(
+        &self,
+        wrapping: KeyRef,
+        usage: KeyUse,
+        algorithm: KeyAlgorithm,
+        key: &Secret,
+        random: &mut StreamRng,
+    ) -> Result<String> {
+        let _ = (wrapping, usage, algorithm, key, random);
+        Err(ErrorKind::Unsupported("wrapping keys with this key source").into())
+    }
+
+    /// HMAC-SHA-256 of each message under an HMAC key (the ledger's digests). A source without such keys answers
+    /// [`crate::error::ErrorKind::Unsupported`].
+    fn hmac_sha256(&self, _key: KeyRef, _messages: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
+        Err(ErrorKind::Unsupported("HMAC by this key source").into())
+    }
 
     /// An issuer RSA key that is loaded.
     fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo>;

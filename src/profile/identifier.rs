@@ -70,11 +70,6 @@ impl Identifiers {
             IdentifierKind::Country => self.countries.as_ref(),
         }
     }
-
-    /// Every list that is there, with its kind.
-    pub(super) fn lists(&self) -> impl Iterator<Item = (IdentifierKind, &BTreeSet<String>)> {
-        IdentifierKind::ALL.into_iter().filter_map(|k| self.list(k).map(|l| (k, l)))
-    }
 }
 
 impl IdentifierKind {
