@@ -12,8 +12,9 @@
 //! | 4 | [`perso`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
-//! | – | [`selftest`] |
-//! | 7 | [`order`] |
+//! | 7 | [`order`], [`output`] |
+//! | 8 | [`store`], [`batch`] |
+//! | – | [`verify`], [`selftest`] |
 
 pub mod batch;
 pub mod bytes;
@@ -25,13 +26,10 @@ pub mod issuer;
 pub mod keys;
 pub mod order;
 pub mod output;
-pub mod prepare;
-pub mod profile;
-pub mod secret;
-pub mod store;
 pub mod perso;
 pub mod prepare;
 pub mod profile;
 pub mod secret;
 pub mod selftest;
+pub mod store;
 pub mod verify;
