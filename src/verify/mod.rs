@@ -8,6 +8,7 @@
 //! labels, risk parameters, issuer action codes and issuer application data outside the signed records, random fill
 //! beside a PIN block, and digits of a track that no pattern describes.
 
+mod batch;
 mod checks;
 mod chip;
 mod crt;
@@ -20,6 +21,7 @@ mod terminal;
 mod tlv;
 mod tracks;
 
+pub use batch::{CheckCount, Failure, FileEntry, Manifest, OrderFault, Outcomes, Tally};
 pub use keys::{CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, OuterPinBlock};
 pub use line::{
     Application, CardLine, CardText, Dgi, FORMAT, Interface, Magstripe, Print, Protection, ScriptStep,
