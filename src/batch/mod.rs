@@ -27,6 +27,7 @@
 //! that is committed already gives its cardIds from its statuses.
 
 mod attempt;
+mod cards;
 mod error;
 mod finish;
 mod input;
@@ -39,6 +40,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
+pub use cards::{Cards, EnvelopeKeys};
 pub use error::{BatchError, Exit};
 pub use finish::Facts;
 pub use input::{Input, InputSource, Spool, file_digest};
