@@ -9,6 +9,7 @@ mod case;
 mod keys;
 mod primitives;
 mod report;
+mod rsa;
 
 use serde_json::{Map, Value};
 
@@ -23,6 +24,7 @@ const AREAS: &[Area] = &[
     // areas
     primitives::run,
     keys::run,
+    rsa::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
@@ -30,6 +32,7 @@ const BUILTIN: &[&str] = &[
     // areas
     include_str!("builtin/primitives.json"),
     include_str!("builtin/keys.json"),
+    include_str!("builtin/rsa.json"),
 ];
 
 /// Members of `expected` that are not values.
