@@ -39,7 +39,7 @@ impl Maker {
 
     fn padded(&self, value: &[u8], always: bool) -> Vec<u8> {
         let block = self.issuing.block();
-        if always || value.len() % block != 0 { pad80(value, block) } else { value.to_vec() }
+        if always || !value.len().is_multiple_of(block) { pad80(value, block) } else { value.to_vec() }
     }
 
     fn key_dgis(&self, key: &RsaPrivate, pin: bool) -> Vec<Value> {

@@ -1,5 +1,5 @@
 //! A small issuer of its own: makes whole cards for the tests of `verify`, with plain code over the primitives.
-#![allow(dead_code, unreachable_pub, reason = "a part of each test that includes it")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "a part of each test that includes it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
 mod card;
