@@ -4,6 +4,7 @@
 //! asks, and [`KeyModule`] answers it over any [`KeySource`](crate::keys::KeySource), a slice of cards at a time.
 //! American Express CSC is not here: no published values exist to prove it with.
 
+pub mod ceremony;
 pub mod cryptogram;
 pub mod cvc3;
 pub mod cvv;
