@@ -9,6 +9,7 @@ pub mod cryptogram;
 pub mod cvc3;
 pub mod cvv;
 pub mod decimal;
+pub mod ecc;
 pub mod ibm3624;
 pub mod icc_key;
 mod key_module;

@@ -7,6 +7,7 @@
 
 mod case;
 mod cryptogram;
+mod ecc;
 mod issuer;
 mod keys;
 mod oda;
@@ -31,6 +32,7 @@ const AREAS: &[Area] = &[
     cryptogram::run,
     pin::run,
     oda::run,
+    ecc::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
