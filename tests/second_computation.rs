@@ -203,7 +203,7 @@ fn session_keys_and_cryptograms() {
         for (padding, first) in [(Padding::Bit, Some(0x80)), (Padding::Zeros, None)] {
             let mut padded = data.clone();
             padded.extend(first);
-            while padded.is_empty() || padded.len() % 8 != 0 {
+            while padded.is_empty() || !padded.len().is_multiple_of(8) {
                 padded.push(0);
             }
             let want = des::retail_mac(&key, &padded).to_be_bytes();

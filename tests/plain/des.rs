@@ -127,7 +127,7 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
 pub(crate) fn parity(key: &mut [u8]) {
     for b in key {
         let ones: u32 = (1..8).map(|i| u32::from((*b >> i) & 1)).sum();
-        *b = (*b & 0xFE) | u8::from(ones % 2 == 0);
+        *b = (*b & 0xFE) | u8::from(ones.is_multiple_of(2));
     }
 }
 
