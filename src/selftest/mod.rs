@@ -7,6 +7,7 @@
 
 mod case;
 mod cryptogram;
+mod ecc;
 mod issuer;
 mod keys;
 mod oda;
@@ -35,6 +36,7 @@ const AREAS: &[Area] = &[
     oda::run,
     tlv::run,
     rsa::run,
+    ecc::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
