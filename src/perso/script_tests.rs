@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow ends the test")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -13,6 +13,7 @@ mod oda;
 mod pin;
 mod primitives;
 mod report;
+mod tlv;
 
 use serde_json::{Map, Value};
 
@@ -31,6 +32,7 @@ const AREAS: &[Area] = &[
     cryptogram::run,
     pin::run,
     oda::run,
+    tlv::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
@@ -38,6 +40,7 @@ const BUILTIN: &[&str] = &[
     // areas
     include_str!("builtin/primitives.json"),
     include_str!("builtin/keys.json"),
+    include_str!("builtin/tlv.json"),
 ];
 
 /// Members of `expected` that are not values.

@@ -38,7 +38,9 @@ pub fn shown(tag: Tag, value: &[u8], masking: Masking) -> String {
         Some((Sensitivity::Pan, _)) => mask_digits(hex_upper(value).trim_end_matches('F')),
         Some((Sensitivity::Track, Format::Text)) => masked_track_1(value),
         Some((Sensitivity::Track, _)) => masked_track_2(value),
-        Some((Sensitivity::Personal | Sensitivity::Secret, _)) | None => hidden(value.len()),
+        Some((Sensitivity::Personal | Sensitivity::HoldsPan | Sensitivity::Secret, _)) | None => {
+            hidden(value.len())
+        }
     }
 }
 
