@@ -12,9 +12,11 @@
 //! | 4 | [`perso`] |
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
-//! | – | [`selftest`] |
-//! | 7 | [`order`] |
+//! | 7 | [`order`], [`output`] |
+//! | 8 | [`store`], [`batch`] |
+//! | – | [`verify`], [`selftest`] |
 
+pub mod batch;
 pub mod bytes;
 pub mod card;
 pub mod crypto;
@@ -23,9 +25,11 @@ pub mod error;
 pub mod issuer;
 pub mod keys;
 pub mod order;
+pub mod output;
 pub mod perso;
 pub mod prepare;
 pub mod profile;
 pub mod secret;
 pub mod selftest;
+pub mod store;
 pub mod verify;

@@ -137,8 +137,11 @@ fn the_rows_below_the_batch_do_no_io() {
             continue;
         }
         let text = code(path);
-        let words = ["std::fs", "std::net", "std::env", "std::thread", "std::process", "SystemTime", "Instant::now"];
-        for word in words.into_iter().chain(["rayon", "Timestamp::now", "Zoned::now", "static mut", "println!"]) {
+        let words =
+            ["std::fs", "std::net", "std::env", "std::thread", "std::process", "SystemTime", "Instant::now"];
+        for word in
+            words.into_iter().chain(["rayon", "Timestamp::now", "Zoned::now", "static mut", "println!"])
+        {
             if text.contains(word) {
                 wrong.push(format!("{}: {word}", path.display()));
             }

@@ -9,12 +9,14 @@ mod afl;
 mod aid;
 mod aip;
 mod cvm;
+pub mod describe;
 mod dol;
 pub mod names;
 mod record;
 mod static_data;
 mod tag;
 pub mod tlv;
+pub mod tree;
 
 pub use afl::{Afl, AflEntry, AflRecord, OdaUse};
 pub use aid::Aid;

@@ -34,7 +34,9 @@ pub enum Sensitivity {
     Pan,
     /// Track data: the PAN in it masked, discretionary data hidden.
     Track,
-    /// The cardholder's name or other personal data: hidden unless asked for.
+    /// A value that gives the PAN back to whoever holds the public keys (an ICC certificate): hidden unless asked for.
+    HoldsPan,
+    /// The cardholder's name, or data that an issuer may fill with anything personal: hidden unless asked for.
     Personal,
     /// A secret or a value that stands for one: hidden unless asked for.
     Secret,
@@ -157,7 +159,7 @@ tags! {
     AMOUNT_AUTHORISED = 0x9F02 "Amount, Authorised (Numeric)" Numeric 6 6 "-" "B3 A" Open;
     AMOUNT_OTHER = 0x9F03 "Amount, Other (Numeric)" Numeric 6 6 "-" "B3 A" Open;
     AMOUNT_OTHER_BINARY = 0x9F04 "Amount, Other (Binary)" Binary 4 4 "-" "B3 A" Open;
-    APPLICATION_DISCRETIONARY_DATA = 0x9F05 "Application Discretionary Data" Binary 1 32 "70, 77" "B3 A" Open;
+    APPLICATION_DISCRETIONARY_DATA = 0x9F05 "Application Discretionary Data" Binary 1 32 "70, 77" "B3 A" Personal;
     AID_TERMINAL = 0x9F06 "Application Identifier (AID) - terminal" Binary 5 16 "-" "B3 A" Open;
     AUC = 0x9F07 "Application Usage Control" Binary 2 2 "70, 77" "B3 A" Open;
     APPLICATION_VERSION_ICC = 0x9F08 "Application Version Number (ICC)" Binary 2 2 "70, 77" "B3 A" Open;
@@ -194,7 +196,7 @@ tags! {
     CID = 0x9F27 "Cryptogram Information Data" Binary 1 1 "77, 80" "B3 A" Open;
     EXTENDED_SELECTION = 0x9F29 "Extended Selection" Binary 1 11 "61" "EMV Contactless Book B" Open;
     KERNEL_IDENTIFIER = 0x9F2A "Kernel Identifier" Binary 1 8 "61" "EMV Contactless Book B" Open;
-    ICC_PIN_CERTIFICATE = 0x9F2D "ICC PIN Encipherment Public Key Certificate" Binary 1 248 "70, 77" "B3 A" Open;
+    ICC_PIN_CERTIFICATE = 0x9F2D "ICC PIN Encipherment Public Key Certificate" Binary 1 248 "70, 77" "B3 A" HoldsPan;
     ICC_PIN_KEY_EXPONENT = 0x9F2E "ICC PIN Encipherment Public Key Exponent" Binary 1 3 "70, 77" "B3 A" Open;
     ICC_PIN_KEY_REMAINDER = 0x9F2F "ICC PIN Encipherment Public Key Remainder" Binary 1 248 "70, 77" "B3 A" Open;
     ISSUER_KEY_EXPONENT = 0x9F32 "Issuer Public Key Exponent" Binary 1 3 "70, 77" "B3 A" Open;
@@ -214,7 +216,7 @@ tags! {
     APPLICATION_REFERENCE_CURRENCY_EXPONENT = 0x9F43 "Application Reference Currency Exponent" Numeric 1 4 "70, 77" "B3 A" Open;
     APPLICATION_CURRENCY_EXPONENT = 0x9F44 "Application Currency Exponent" Numeric 1 1 "70, 77" "B3 A" Open;
     DATA_AUTHENTICATION_CODE = 0x9F45 "Data Authentication Code" Binary 2 2 "-" "B3 A" Open;
-    ICC_CERTIFICATE = 0x9F46 "ICC Public Key Certificate" Binary 1 248 "70, 77" "B3 A" Open;
+    ICC_CERTIFICATE = 0x9F46 "ICC Public Key Certificate" Binary 1 248 "70, 77" "B3 A" HoldsPan;
     ICC_KEY_EXPONENT = 0x9F47 "ICC Public Key Exponent" Binary 1 3 "70, 77" "B3 A" Open;
     ICC_KEY_REMAINDER = 0x9F48 "ICC Public Key Remainder" Binary 1 248 "70, 77" "B3 A" Open;
     DDOL = 0x9F49 "Dynamic Data Authentication Data Object List (DDOL)" Dol 0 252 "70, 77" "B3 A" Open;
@@ -262,7 +264,7 @@ tags! {
     FUNDS_LIMIT = 0x9F77 "VLP / Electronic Cash Funds Limit" Numeric 6 6 "-" "Visa, PBOC" Open;
     SINGLE_TRANSACTION_LIMIT = 0x9F78 "VLP / Electronic Cash Single Transaction Limit" Numeric 6 6 "-" "Visa, PBOC" Open;
     AVAILABLE_FUNDS = 0x9F79 "VLP Available Funds / Electronic Cash Balance" Numeric 6 6 "-" "Visa, PBOC" Open;
-    CUSTOMER_EXCLUSIVE_DATA = 0x9F7C "Customer Exclusive Data (CED) / Merchant Custom Data" Binary 0 32 "77" "C-3; C-2" Open;
+    CUSTOMER_EXCLUSIVE_DATA = 0x9F7C "Customer Exclusive Data (CED) / Merchant Custom Data" Binary 0 32 "77" "C-3; C-2" Personal;
     APPLICATION_LIFE_CYCLE_DATA = 0x9F7E "Application Life Cycle Data" Binary 1 48 "-" "Mastercard" Open;
     CPLC = 0x9F7F "Card Production Life Cycle Data" Binary 42 42 "-" "GlobalPlatform" Open;
     FCI_ISSUER_DISCRETIONARY = 0xBF0C "File Control Information (FCI) Issuer Discretionary Data" Template 0 222 "A5" "B3 A" Open;
@@ -322,7 +324,9 @@ mod tests {
 
     #[test]
     fn account_numbers_and_names_are_never_open() {
-        for hex in ["5A", "57", "56", "9F6B", "9F1F", "9F20", "5F20", "9F0B", "9F24"] {
+        for hex in
+            ["5A", "57", "56", "9F6B", "9F1F", "9F20", "5F20", "9F0B", "9F24", "9F46", "9F2D", "9F05", "9F7C"]
+        {
             assert_ne!(sensitivity_of(hex.parse().unwrap()), Sensitivity::Open, "{hex}");
         }
     }

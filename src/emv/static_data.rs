@@ -36,7 +36,7 @@ impl SdaTagList {
 pub struct StaticData(Vec<u8>);
 
 impl StaticData {
-    /// Most bytes that a terminal must be able to hold.
+    /// Most bytes that are signed here: room for terminals' buffers, not a rule of the standard.
     pub const MAX_LEN: usize = 2048;
 
     /// Collects the signed records that `afl` names out of `records`.

@@ -4,6 +4,7 @@
 //! asks, and [`KeyModule`] answers it over any [`KeySource`](crate::keys::KeySource), a slice of cards at a time.
 //! American Express CSC is not here: no published values exist to prove it with.
 
+pub mod cryptogram;
 pub mod cvc3;
 pub mod cvv;
 pub mod decimal;
@@ -15,6 +16,8 @@ pub mod oda;
 pub mod pin;
 pub mod pin_block;
 pub mod pvv;
+pub mod script;
+pub mod session_key;
 
 pub use key_module::KeyModule;
 pub use module::{

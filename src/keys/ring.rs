@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::kcv::{Kcv, KcvMethod};
-use super::tr31::{LegacyVersions, Mode, ParityRule, Policy, refuse_weak_tdes};
+use super::tr31::{Header, LegacyVersions, Mode, ParityRule, Policy, Version, refuse_weak_tdes, wrap};
 use super::{KeyAlgorithm, KeyIndex, KeyInfo, KeyRef, KeySource, KeyUse, OdaKeyInfo};
 use crate::crypto::aes::AesKey;
 use crate::crypto::backend::Backend;
 use crate::crypto::hash::hmac_sha256;
+use crate::crypto::rng::StreamRng;
 use crate::crypto::rsa::{RsaPrivate, sign_batch};
 use crate::crypto::tdes::TdesKey;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -307,6 +308,23 @@ impl KeySource for SoftwareRing {
             Cipher::Tdes(c) => messages.iter_mut().try_for_each(|m| c.encrypt_cbc([0; 8], m)),
             Cipher::Aes(c) => messages.iter_mut().try_for_each(|m| c.encrypt_cbc([0; 16], m)),
             Cipher::Hmac => Err(usage(key)),
+        }
+    }
+
+    fn wrap_key(
+        &self,
+        wrapping: KeyRef,
+        usage_of_key: KeyUse,
+        algorithm: KeyAlgorithm,
+        key: &Secret,
+        random: &mut StreamRng,
+    ) -> Result<String> {
+        let loaded = self.to_encrypt(wrapping)?;
+        match loaded.cipher {
+            Cipher::Aes(_) => {
+                wrap(&loaded.key, &Header::for_use(usage_of_key, algorithm, Version::D), key, random)
+            }
+            Cipher::Tdes(_) | Cipher::Hmac => Err(usage(wrapping)),
         }
     }
 

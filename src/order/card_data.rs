@@ -50,7 +50,7 @@ pub(super) fn read(
     let effective_date = effective_date(data, expiry)?;
     let tracks = tracks(data, &pan, expiry)?;
     let [track1, track2, track3] = tracks;
-    let pin_block = pin_block(rules, product, data)?;
+    let pin_block = pin_block(rules, product, data, pvv.is_some())?;
     Ok(CardData {
         pan,
         expiry,
@@ -138,16 +138,19 @@ fn tracks(data: &Object<'_>, pan: &Pan, expiry: Expiry) -> Field<[Option<Sensiti
     Ok([read("track1", track::track1)?, read("track2", track::track2)?, read("track3", track::track3)?])
 }
 
-/// `pinBlock {format, keyIndex, value}`: `ISO-0`, `ISO-1`, `ISO-3` (8 bytes) or `ISO-4` (16 bytes) under a `pin` key.
+/// `pinBlock {format, keyIndex, value}`: `iso-0`, `iso-1`, `iso-3` (8 bytes) or `iso-4` (16 bytes) under a `pin` key.
+///
+/// A given PVV stands for the PIN where no PIN is needed; `prepare` knows whether the card needs one.
 fn pin_block(
     rules: &dyn Rules,
     product: &ProductRules<'_>,
     data: &Object<'_>,
+    pvv_given: bool,
 ) -> Field<Option<OrderPinBlock>> {
     const NAME: &str = "pinBlock";
     let from_order = matches!(product.pin, PinPolicy::FromOrder);
     let Some(value) = data.members.get(NAME) else {
-        if from_order {
+        if from_order && !pvv_given {
             return data.missing(NAME, "missing: the product takes its PIN from the order");
         }
         return Ok(None);
@@ -156,15 +159,13 @@ fn pin_block(
     if !from_order {
         return Err(Rejection::not_allowed(data.path(NAME), "this product takes no PIN from the order"));
     }
-    let format = match object.text("format")? {
-        None => return object.missing("format", "missing"),
-        Some("ISO-0") => PinBlockFormat::Iso0,
-        Some("ISO-1") => PinBlockFormat::Iso1,
-        Some("ISO-3") => PinBlockFormat::Iso3,
-        Some("ISO-4") => PinBlockFormat::Iso4,
-        Some(_) => {
-            return Err(Rejection::value(object.path("format"), "not ISO-0, ISO-1, ISO-3 or ISO-4"));
-        }
+    let Some(format) = object.text("format")? else { return object.missing("format", "missing") };
+    let format = match format.to_ascii_lowercase().as_str() {
+        "iso-0" => PinBlockFormat::Iso0,
+        "iso-1" => PinBlockFormat::Iso1,
+        "iso-3" => PinBlockFormat::Iso3,
+        "iso-4" => PinBlockFormat::Iso4,
+        _ => return Err(Rejection::value(object.path("format"), "not iso-0, iso-1, iso-3 or iso-4")),
     };
     if !product.pin_block_formats.contains(&format) {
         return Err(Rejection::not_allowed(object.path("format"), "not a format of this product"));

@@ -51,8 +51,8 @@
 //! | `cvv1`, `cvv2`, `pvv`, `panSequenceNumber` | 3, 3, 4 and 2 digits |
 //! | `paymentAccountReference` | 29 of `A-Z0-9` (EMVCo) |
 //! | `effectiveDate` | YYMMDD, or YYMM for the first day of that month; not after the expiry |
-//! | `trackData` | a member of the card data. With or without both sentinels, which are taken off; no LRC. PAN and expiry must be the card's (track 3: the PAN). Track 1 is format code B |
-//! | `pinBlock` | ours: `format` is `ISO-0`, `ISO-1`, `ISO-3` or `ISO-4`, `keyIndex` names a `pin` key, `value` is upper-case hexadecimal. Required when the product takes its PIN from the order, refused when it does not |
+//! | `trackData` | a member of the card data. With or without both sentinels, which are taken off; no LRC. PAN and expiry must be the card's (track 3: the PAN). Both stand on tracks 1 and 2; the service code may be left out by its separator. Track 1 is format code B |
+//! | `pinBlock` | ours: `format` is `iso-0`, `iso-1`, `iso-3` or `iso-4` in either case, `keyIndex` names a `pin` key, `value` is upper-case hexadecimal. Required when the product takes its PIN from the order and no `pvv` is given, refused when the product does not |
 //! | `multiCardOrder` | 1 to 6 |
 //! | empty image id | the pattern lets it pass; it names no image and is not looked up |
 //! | `deliveryAddress.countryCode` | a configured destination country; `individualAddress` may be anywhere |

@@ -8,9 +8,13 @@ mod dgi;
 pub mod names;
 mod protect;
 pub mod script;
+pub mod tree;
 
 pub use dgi::{Dgi, DgiTag, dgi_length, encode_dgi, parse_dgis, read_dgi};
 pub use protect::{
     ClearValue, DgiSet, DgiValue, PadRule, ProtectedDgi, ProtectedDgiSet, Protection, protect_many,
 };
 pub use script::{Completion, Script, ScriptPlan, ScriptStep};
+
+#[cfg(test)]
+mod published_tests;

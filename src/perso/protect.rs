@@ -345,3 +345,7 @@ impl ProtectedDgiSet {
         self.dgis.iter().find(|dgi| dgi.tag == tag)
     }
 }
+
+#[cfg(test)]
+#[path = "protect_tests.rs"]
+mod tests;

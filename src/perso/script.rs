@@ -257,3 +257,7 @@ fn store_data(
     }
     Ok(next)
 }
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;

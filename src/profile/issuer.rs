@@ -4,12 +4,11 @@ use super::card_profile::Profile;
 use super::finding::Finding;
 use super::identifier::{self, Identifiers};
 use super::issuer_file::SecretFile;
-use super::keys_file::KeyEntry;
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
 use crate::card::CardDate;
-use crate::keys::{KeyIndex, KeyRef};
+use crate::keys::{KeyEntry, KeyIndex, KeyRef};
 
 /// Whether the issuer's keys and cards are real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,14 +161,14 @@ impl Issuer {
     /// The attribute `pvki` of a `pvk` key.
     #[must_use]
     pub fn pvki(&self, key: KeyRef) -> Option<u8> {
-        self.key_entries.iter().find(|k| k.key == key).and_then(|k| k.pvki)
+        self.key_entries.iter().find(|k| k.key == key).and_then(|k| k.attributes.pvki)
     }
 
     /// The derivation key index that goes into issuer application data: the attribute `dki`, else the index.
     #[must_use]
     pub fn dki(&self, index: KeyIndex) -> u8 {
         let key = KeyRef::new(crate::keys::KeyUse::ImkAc, index);
-        self.key_entries.iter().find(|k| k.key == key).and_then(|k| k.dki).unwrap_or(index.0)
+        self.key_entries.iter().find(|k| k.key == key).and_then(|k| k.attributes.dki).unwrap_or(index.0)
     }
 
     /// Whether `oda/XX/` is there.

@@ -10,7 +10,7 @@ use super::finding::Source;
 use super::identifier::Identifiers;
 use super::issuer::Environment;
 use crate::issuer::ProtectMode;
-use crate::keys::{KeyAlgorithm, KeyIndex};
+use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
 
 /// A file outside the configuration that holds a secret, as `issuer.toml` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,7 +206,13 @@ fn destination(
     };
     let public_key = raw.public_key.as_ref().and_then(|map| {
         let text = serde_json::to_string(map.get_ref()).unwrap_or_default();
-        Some(text)
+        match PublicJwk::from_json(text.as_bytes()) {
+            Ok(_) => Some(text),
+            Err(e) => {
+                source.error(map.span().start, "public-key", format!("public_key: {e}"));
+                None
+            }
+        }
     });
     if raw.public_key.is_none() {
         let message = "a destination without public_key: only a test issuer, and only with --plain";

@@ -6,26 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::finding::Source;
-use crate::keys::{CvvKind, KcvMethod, KeyIndex, KeyRef, KeyUse};
-
-/// One entry of `keys.toml`.
-#[derive(Clone, Debug)]
-pub struct KeyEntry {
-    /// Use and index.
-    pub key: KeyRef,
-    /// X9.143 key block, ASCII, under the key-block protection key.
-    pub block: String,
-    /// Key check value, upper-case hexadecimal.
-    pub kcv: String,
-    /// How it is computed.
-    pub kcv_method: KcvMethod,
-    /// Derivation key index (`imk-ac`; default: the index).
-    pub dki: Option<u8>,
-    /// PIN verification key index, one digit (`pvk`).
-    pub pvki: Option<u8>,
-    /// 1-based line of the entry.
-    pub line: usize,
-}
+use crate::keys::{CvvKind, Kcv, KcvMethod, KeyAttributes, KeyEntry, KeyIndex, KeyRef, KeyUse};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +51,6 @@ pub(super) fn read(source: &mut Source<'_>) -> Vec<KeyEntry> {
 
 fn one(source: &mut Source<'_>, raw: &Spanned<Entry>) -> Option<KeyEntry> {
     let at = raw.span().start;
-    let line = source.line_of(at);
     let raw = raw.get_ref();
     let usage: Option<KeyUse> = source.value("use", &raw.usage);
     let index: Option<KeyIndex> = source.value("index", &raw.index);
@@ -112,17 +92,15 @@ fn one(source: &mut Source<'_>, raw: &Spanned<Entry>) -> Option<KeyEntry> {
         }
         _ => {}
     }
-    let kcv = source.hex("kcv", &raw.kcv)?;
-    if !(2..=8).contains(&kcv.len()) {
-        source.error(raw.kcv.span().start, "value", "kcv: 2 to 8 bytes");
+    let kcv: Kcv = source.value("kcv", &raw.kcv)?;
+    if kcv.bytes().len() < 3 {
+        source.error(raw.kcv.span().start, "value", "kcv: three bytes or more");
     }
     Some(KeyEntry {
         key: KeyRef { usage, index: index?, only },
         block: raw.block.get_ref().clone(),
-        kcv: crate::bytes::hex_upper(&kcv),
+        kcv,
         kcv_method: kcv_method?,
-        dki,
-        pvki: raw.pvki.as_ref().map(|p| *p.get_ref()),
-        line,
+        attributes: KeyAttributes { dki, pvki: raw.pvki.as_ref().map(|p| *p.get_ref()) },
     })
 }

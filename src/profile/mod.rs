@@ -29,7 +29,6 @@ pub use finding::{Finding, Level};
 pub use identifier::{Allowed, IdentifierKind};
 pub use issuer::{Environment, Issuer, ProfileNeeds};
 pub use issuer_file::{SecretFile, SecretKind};
-pub use keys_file::KeyEntry;
 pub use load::Files;
 pub use oda_file::{OdaCertificate, OdaKey};
 pub use product::{ExpiryOrder, Ibm3624, NameOrder, PinPolicy, PinVerification, PrintField, Product};

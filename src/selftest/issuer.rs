@@ -4,7 +4,6 @@ use crate::card::{Pan, Pin, Psn};
 use crate::crypto::tdes::TdesKey;
 use crate::issuer::{DerivationOption, DigitValue, cvc3, cvv, decimal, icc_key, pvv};
 use crate::keys::{KcvMethod, KeyAlgorithm};
-use crate::secret::Secret;
 
 use super::case::{Case, Computed, Outcome, Trouble};
 
@@ -166,9 +165,4 @@ fn hashed(pan: &[u8], psn: Psn) -> [u8; 20] {
         all.insert(0, 0);
     }
     crate::crypto::hash::sha1(&[&crate::bytes::pack_digits(&all, 0)])
-}
-
-#[allow(dead_code, reason = "for the kinds of session keys")]
-pub(super) fn kcv_of(key: &Secret, method: KcvMethod) -> Result<Vec<u8>, Trouble> {
-    Ok(method.of_bytes(key)?.bytes().to_vec())
 }

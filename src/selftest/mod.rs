@@ -6,12 +6,14 @@
 //! compares nothing fails.
 
 mod case;
+mod cryptogram;
 mod issuer;
 mod keys;
 mod oda;
 mod pin;
 mod primitives;
 mod report;
+mod tlv;
 
 use serde_json::{Map, Value};
 
@@ -27,8 +29,10 @@ const AREAS: &[Area] = &[
     primitives::run,
     keys::run,
     issuer::run,
+    cryptogram::run,
     pin::run,
     oda::run,
+    tlv::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
@@ -36,6 +40,7 @@ const BUILTIN: &[&str] = &[
     // areas
     include_str!("builtin/primitives.json"),
     include_str!("builtin/keys.json"),
+    include_str!("builtin/tlv.json"),
 ];
 
 /// Members of `expected` that are not values.

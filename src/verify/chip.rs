@@ -234,13 +234,11 @@ fn gpo_response(tag: u16, value: &[u8]) -> Option<Gpo<'_>> {
     let find = |tag: u32| objects.iter().find(|o| o.tag == tag).map(|o| o.value);
     let in_range = matches!(tag, 0x9100..=0x92FF | 0xB100..=0xB1FF);
     // D8 and D9: AIP and AFL of the contactless interface among internal data (M/Chip).
-    let pairs = [(find(0x82), find(0x94)), (find(0xD8), find(0xD9))];
-    let (aip, afl) = pairs.into_iter().find_map(|pair| match pair {
-        (Some(aip), Some(afl)) => Some((aip, afl)),
-        (Some(aip), None) if in_range => Some((aip, &[][..])),
-        _ => None,
-    })?;
-    let aip = <[u8; 2]>::try_from(aip).ok()?;
+    if let (Some(aip), Some(afl)) = (find(0xD8), find(0xD9)) {
+        return Some((<[u8; 2]>::try_from(aip).ok()?, afl, Vec::new()));
+    }
+    let afl = find(0x94).or_else(|| in_range.then_some(&[][..]))?;
+    let aip = <[u8; 2]>::try_from(find(0x82)?).ok()?;
     Some((aip, afl, objects.into_iter().filter(|o| !tlv::is_constructed(o.tag)).collect()))
 }
 

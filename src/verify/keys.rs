@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde_json::{Map, Value};
+
 use crate::card::CardDate;
 use crate::crypto::hash::sha1;
 use crate::secret::Secret;
 
-use super::line::{CardText, TransportAlgorithm};
+use super::line::{CardText, TransportAlgorithm, optional_text, text};
 
 /// A certification authority public key as a terminal holds it (EMV 4.4 Book 2, 11.2.1).
 #[derive(Clone, PartialEq, Eq)]
@@ -153,6 +155,24 @@ pub struct OuterPinBlock {
     pub block: Vec<u8>,
 }
 
+impl OuterPinBlock {
+    /// Reads a PIN-mailer line; gives its reference and the block.
+    ///
+    /// # Errors
+    /// What is missing or has another form.
+    pub fn read_mailer(line: &str) -> Result<(String, Self), &'static str> {
+        let json = object(line)?;
+        let format = json.get("pinBlockFormat").and_then(Value::as_u64);
+        let block = Self {
+            format: format.and_then(|f| u8::try_from(f).ok()).ok_or("pinBlockFormat is not a number")?,
+            usage: "mailer",
+            key_index: Some(index(text(&json, "keyIndex")?)?),
+            block: bytes(text(&json, "pinBlock")?)?,
+        };
+        Ok((text(&json, "reference")?.to_owned(), block))
+    }
+}
+
 impl fmt::Debug for OuterPinBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OuterPinBlock(format {}, {})", self.format, self.usage)
@@ -172,6 +192,73 @@ pub struct IssuerReturn {
     pub pin_block: Option<OuterPinBlock>,
     /// Serial numbers of the card's ICC certificates, three bytes each; empty when they are not named.
     pub serials: Vec<[u8; 3]>,
+    /// Reference of the card's PIN mailer.
+    pub mailer_reference: Option<String>,
+}
+
+impl IssuerReturn {
+    /// Reads a line of the issuer's return; gives the position of the order and the record.
+    ///
+    /// # Errors
+    /// What is missing or has another form.
+    pub fn read(line: &str) -> Result<(u64, Self), &'static str> {
+        let json = object(line)?;
+        let position = json.get("position").and_then(Value::as_u64).ok_or("position is not a number")?;
+        let pvki = match json.get("pvki") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                let digit = value.as_u64().and_then(|n| u8::try_from(n).ok()).filter(|n| *n < 10);
+                Some(digit.ok_or("pvki is not a digit")?)
+            }
+        };
+        let pin_block = match json.get("pinBlock") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(block)) => {
+                let format = block.get("format").and_then(Value::as_u64);
+                Some(OuterPinBlock {
+                    format: format.and_then(|f| u8::try_from(f).ok()).ok_or("format is not a number")?,
+                    usage: "pin",
+                    key_index: Some(index(text(block, "keyIndex")?)?),
+                    block: bytes(text(block, "value")?)?,
+                })
+            }
+            Some(_) => return Err("pinBlock is not an object"),
+        };
+        let mut serials = Vec::new();
+        for serial in json.get("certificateSerials").and_then(Value::as_array).into_iter().flatten() {
+            let serial = bytes(serial.as_str().ok_or("a serial is not text")?)?;
+            serials.push(serial.try_into().map_err(|_| "a serial is not three bytes")?);
+        }
+        Ok((
+            position,
+            Self {
+                psn: optional_text(&json, "psn")?.map(|t| t.to_string()),
+                pvv: optional_text(&json, "pvv")?,
+                pvki,
+                pin_block,
+                serials,
+                mailer_reference: optional_text(&json, "mailerReference")?.map(|t| t.to_string()),
+            },
+        ))
+    }
+}
+
+fn object(line: &str) -> Result<Map<String, Value>, &'static str> {
+    match serde_json::from_str(line) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err("the line is not a JSON object"),
+    }
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, &'static str> {
+    hex::decode(text).map_err(|_| "a value is not hexadecimal")
+}
+
+fn index(text: &str) -> Result<u8, &'static str> {
+    match bytes(text)?.as_slice() {
+        [index] => Ok(*index),
+        _ => Err("keyIndex is not two hexadecimal digits"),
+    }
 }
 
 impl fmt::Debug for IssuerReturn {
@@ -247,6 +334,21 @@ mod tests {
         for secret in ["SECRET", "1234", "ABAB", "171"] {
             assert!(!text.contains(secret), "{text}");
         }
+    }
+
+    #[test]
+    fn lines_of_return_and_mailer() {
+        let line = r#"{"position":3,"cardId":"c","psn":"01","pvki":1,"pvv":"1234","certificateSerials":["0000A1"],
+            "pinBlock":{"format":0,"keyIndex":"0A","value":"0123456789ABCDEF"},"mailerReference":"m-3"}"#;
+        let (position, read) = IssuerReturn::read(line).unwrap();
+        assert_eq!((position, read.pvki, read.serials.as_slice()), (3, Some(1), &[[0, 0, 0xA1]][..]));
+        assert_eq!(read.pin_block.as_ref().unwrap().key_index, Some(0x0A));
+        assert!(IssuerReturn::read(&line.replace("0000A1", "00A1")).is_err());
+        assert!(IssuerReturn::read(&line.replace("\"pvki\":1", "\"pvki\":10")).is_err());
+        let line = r#"{"reference":"m-3","pinBlock":"0123456789ABCDEF","pinBlockFormat":1,"keyIndex":"06","keyKcv":"000000"}"#;
+        let (reference, block) = OuterPinBlock::read_mailer(line).unwrap();
+        assert_eq!((reference.as_str(), block.format, block.block.len()), ("m-3", 1, 8));
+        assert!(OuterPinBlock::read_mailer("[]").is_err());
     }
 
     #[test]

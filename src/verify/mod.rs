@@ -8,6 +8,7 @@
 //! labels, risk parameters, issuer action codes and issuer application data outside the signed records, random fill
 //! beside a PIN block, and digits of a track that no pattern describes.
 
+mod batch;
 mod checks;
 mod chip;
 mod crt;
@@ -20,6 +21,7 @@ mod terminal;
 mod tlv;
 mod tracks;
 
+pub use batch::{CheckCount, Failure, FileEntry, Manifest, OrderFault, Outcomes, Tally};
 pub use keys::{CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, OuterPinBlock};
 pub use line::{
     Application, CardLine, CardText, Dgi, FORMAT, Interface, Magstripe, Print, Protection, ScriptStep,
@@ -92,7 +94,7 @@ fn check(line: &CardLine, keys: &Keys, context: &CardContext, found: &mut Findin
         let mut path_keys = Vec::new();
         for path in &chip.paths {
             checks::chip::mandatory(path, found);
-            checks::chip::dols(path, found);
+            checks::objects::dols(path, found);
             checks::chip::aip(chip, path, found);
             checks::chip::cvm(chip, path, found);
             path_keys.push(checks::oda::certificates(&card, chip, path, found));

@@ -182,3 +182,125 @@ pub(super) fn dynamic_signature(icc: &RsaPublic, sdad: &[u8], terminal_data: &[u
 pub(super) fn good_on(expiry: Expiry, today: Option<CardDate>) -> bool {
     today.is_none_or(|day| expiry.covers(day))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A published contact test card, binaryfoo/emv-bertlv, src/test/resources/cases/contact-upi-in.txt.
+    const CA_MODULUS: &str = concat!(
+        "EB374DFC5A96B71D2863875EDA2EAFB96B1B439D3ECE0B1826A2672EEEFA7990286776F8BD989A15141A75C384DFC14F",
+        "EF9243AAB32707659BE9E4797A247C2F0B6D99372F384AF62FE23BC54BCDC57A9ACD1D5585C303F201EF4E8B806AFB80",
+        "9DB1A3DB1CD112AC884F164A67B99C7D6E5A8A6DF1D3CAE6D7ED3D5BE725B2DE4ADE23FA679BF4EB15A93D8A6E29C7FF",
+        "A1A70DE2E54F593D908A3BF9EBBD760BBFDC8DB8B54497E6C5BE0E4A4DAC29E5",
+    );
+    const TAG_90: &str = concat!(
+        "9401D74DAE33CF028845A9F4277C19CA003C8A8E95A00CF6A88CC64F10DBFC5E90DEE965224C945EBBBA12EF3D0A648F",
+        "9992E1D653F911BABBE1406E3B97EEA468C113454D78C8A565339E1EE1C67B847E58793C3EC8F542011600A54435004B",
+        "C57C8201F0180F6A451B672405DE3F312A44D27BB359466D96319BF735402CD38A3661E9AE2D3FC4F1A4B29D22608A75",
+        "2A31FE63607D8513EF4D4695EA3E76365C06660FCA44FABCD05503E1C2D7D04B",
+    );
+    const TAG_92: &str = "9876E27A8C9DF0056BD6270367EB2994B5D338DDB5443681E127F86F4DFAF3337CBBECB1";
+    const TAG_93: &str = concat!(
+        "7FDA0E5F859F59C91103707F2F49B93D00648C5918A05D3732F9953841865BEEBB21635F914BF1C192AEDFA7138F4FA4",
+        "1CEFB7A1C949E5F82525A56458E9FCDAC9798773F9EE2748B5C8FC2234F8975479D94CA95A637592A559BA4472FB6D8C",
+        "FD37F7368D4C77E6D971AA6DCB6E0B8C667A4BA27D640A49C60932862BEEAD471689F18B99E4334077FEB828201BA99D",
+        "8E9371386537C4BF4E052330A3C1AA59B557F138BBE7CE2B6F805254ABD1CF7F",
+    );
+    const STATIC_DATA: &str = concat!(
+        "5F24033010315A0862109480000000115F3401019F0702FF008E0E00000000000000005E0342031F009F0D05D8609CA8",
+        "009F0E0500100000009F0F05D8689CF8005F280201568C1E9F02069F03069F1A0295055F2A029A039C019F37049F2103",
+        "9F4E149F34038D1C8A029F02069F03069F1A0295055F2A029A039C019F37049F21039B029F4A01827C00",
+    );
+    const TAG_9F46: &str = concat!(
+        "032EC93EF022299080E099AA0869FB6820ABA12A3B83F839261A8BFA562F385E95E32F2D3EDCD1F34D76B46A36EC84F5",
+        "40D2B6A6B5DC1F78A2A834B29459062A8E16F86D141EF88D3ABF57A1AB49925682BAA7A3074E918448889820E7209727",
+        "059987F2CEAED39B23304D8A2BF52E532D36583F611FEEC09099EA01D4057A4F85408C87572885F767F5AA8989B33376",
+        "DF45758B90B9BC735EAFC2EFB91786171282385258C282B962B2CDD799601200",
+    );
+    const TAG_9F48: &str =
+        "BE5E4213706106D4F32861D52BDF8F3D35419A5441EE069BCF439B2DF42F0254C369128493DD305B1BED";
+    const SDAD: &str = concat!(
+        "352B18497D05FA834B99349185EE0AE2C710F41AC81E6CB0931388C3560B225B3D63DF203473E800D5A9EA206F163182",
+        "6CE9B5A95807935E1991117A6292899365F2F93E9A8D8377679B24B38E91EA43D56A512B968B484D8959B5135CC536B0",
+        "5A8DBA5CFA59AA0624D01CA982A3A1846F1F87362CF00A164D48FA03754C58F30857CD079B56359C9E6DDCAEFBACBF5A",
+        "7B39ADD00C7A44977AC61D85C90F3429424656B9E486F4A936E61171FAA8E636",
+    );
+    const PAN: &str = "6210948000000011";
+
+    fn unhex(text: &str) -> Vec<u8> {
+        hex::decode(text).unwrap()
+    }
+
+    fn pan() -> Vec<u8> {
+        PAN.bytes().map(|b| b & 15).collect()
+    }
+
+    fn ca() -> CaPublicKey {
+        CaPublicKey {
+            rid: [0xA0, 0, 0, 3, 0x33],
+            index: 9,
+            modulus: unhex(CA_MODULUS),
+            exponent: vec![3],
+            checksum: None,
+            expires: None,
+        }
+    }
+
+    fn issuer_with(certificate: &[u8], remainder: Option<&[u8]>, exponent: &[u8]) -> Checked<Certified> {
+        issuer_key(&ca(), Parts { certificate, remainder, exponent }, &pan())
+    }
+
+    fn issuer() -> Certified {
+        issuer_with(&unhex(TAG_90), Some(&unhex(TAG_92)), &[3]).unwrap()
+    }
+
+    #[test]
+    fn a_published_card_is_recovered_from_ca_to_signature() {
+        let issuer = issuer();
+        assert_eq!(hex::encode_upper(issuer.serial), "001156");
+        assert_eq!(hex::encode_upper(&issuer.subject), "621094FF");
+        assert_eq!(issuer.expiry.mmyy_bcd(), [0x12, 0x30]);
+        let data = unhex(STATIC_DATA);
+        assert_eq!(static_signature(&issuer.key, &unhex(TAG_93), &data), Ok([0xDA, 0xC5]));
+        let (certificate, remainder) = (unhex(TAG_9F46), unhex(TAG_9F48));
+        let parts = Parts { certificate: &certificate, remainder: Some(&remainder), exponent: &[1, 0, 1] };
+        let icc = icc_key(&issuer.key, parts, &data, &pan()).unwrap();
+        let dynamic = dynamic_signature(&icc.key, &unhex(SDAD), &unhex("7863AFC6")).unwrap();
+        assert_eq!(hex::encode_upper(dynamic), "07000659A2F145F4");
+        // Other static data, another PAN, another challenge.
+        let mut other = data.clone();
+        other[3] ^= 1;
+        assert!(static_signature(&issuer.key, &unhex(TAG_93), &other).is_err());
+        assert!(icc_key(&issuer.key, parts, &other, &pan()).is_err());
+        assert!(icc_key(&issuer.key, parts, &data, &pan()[1..]).is_err());
+        assert!(dynamic_signature(&icc.key, &unhex(SDAD), &[0; 4]).is_err());
+    }
+
+    #[test]
+    fn every_part_of_an_issuer_certificate_counts() {
+        let (certificate, remainder) = (unhex(TAG_90), unhex(TAG_92));
+        for at in 0..certificate.len() {
+            let mut other = certificate.clone();
+            other[at] ^= 0x10;
+            assert!(issuer_with(&other, Some(&remainder), &[3]).is_err(), "{at}");
+        }
+        for at in 0..remainder.len() {
+            let mut other = remainder.clone();
+            other[at] ^= 0x10;
+            assert!(issuer_with(&certificate, Some(&other), &[3]).is_err(), "{at}");
+        }
+        assert!(issuer_with(&certificate, None, &[3]).is_err());
+        assert!(issuer_with(&certificate, Some(&[]), &[3]).is_err());
+        assert!(issuer_with(&certificate, Some(&remainder), &[1, 0, 1]).is_err());
+        assert!(issuer_with(&certificate[1..], Some(&remainder), &[3]).is_err());
+        let parts = Parts { certificate: &certificate, remainder: Some(&remainder), exponent: &[3] };
+        let wrong = CaPublicKey { checksum: Some([0; 20]), ..ca() };
+        assert_eq!(
+            issuer_key(&wrong, parts, &pan()).err(),
+            Some("the checksum of the CA public key is wrong")
+        );
+        let identifier = issuer_key(&ca(), parts, &[4, 7, 6]).err();
+        assert_eq!(identifier, Some("the issuer identifier does not begin the PAN"));
+    }
+}

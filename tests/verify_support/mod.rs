@@ -219,6 +219,7 @@ pub fn context() -> CardContext {
                 block: pin_block(0),
             }),
             serials: vec![[0, 0, 7]],
+            ..Default::default()
         }),
         mailer: Some(OuterPinBlock { format: 1, usage: "mailer", key_index: Some(6), block: pin_block(1) }),
         ..Default::default()

@@ -495,3 +495,43 @@ fn fresh_keys_are_fresh_and_sound() {
     assert!(module.fresh_transport_key(key(KeyUse::Pin, 1), KeyAlgorithm::Aes128, &mut r).is_err());
     assert!(!format!("{a:?}").contains("expose") && format!("{a:?}").contains("Secret(16 bytes)"));
 }
+
+#[test]
+fn over_the_software_ring_a_key_made_for_a_block_is_in_its_key_block() {
+    use crate::crypto::backend::Backend;
+    use crate::keys::{KeyAttributes, SoftwareRing, tr31};
+
+    let (w, cvk) = (key(KeyUse::Transport, 1), key(KeyUse::Cvk, 1));
+    let kbpk: Vec<u8> = (0..32).map(|i: u8| i.wrapping_mul(7).wrapping_add(3)).collect();
+    let mut ring = SoftwareRing::new(Backend::Portable);
+    ring.add_clear(w, KeyAlgorithm::Aes256, Secret::copy_of(&kbpk), KeyAttributes::default()).unwrap();
+    let pair = Secret::new(hex::decode("0123456789ABCDEFFEDCBA9876543210").unwrap());
+    ring.add_clear(cvk, KeyAlgorithm::Tdes2, pair, KeyAttributes::default()).unwrap();
+    let module = KeyModule::new(ring);
+
+    for algorithm in [KeyAlgorithm::Tdes2, KeyAlgorithm::Tdes3, KeyAlgorithm::Aes128, KeyAlgorithm::Aes256] {
+        let fresh = module.fresh_transport_key(w, algorithm, &mut rng()).unwrap();
+        let block = fresh.info().wrapped.clone().unwrap();
+        let (_, unwrapped) = tr31::unwrap(&Secret::copy_of(&kbpk), &block).unwrap();
+        assert_eq!(unwrapped.len(), algorithm.key_len());
+        let value = Secret::new(vec![9; 32]);
+        let mut got = module.protect(&fresh, ProtectMode::Cbc, &[&value]).unwrap().remove(0);
+        if algorithm.is_tdes() {
+            TdesKey::new(&unwrapped).unwrap().decrypt_cbc([0; 8], &mut got).unwrap();
+        } else {
+            AesKey::new(&unwrapped).unwrap().decrypt_cbc([0; 16], &mut got).unwrap();
+        }
+        assert_eq!(got, value.expose());
+    }
+
+    // Visa's published example, through the name of the key.
+    let pan = Pan::without_check("4123456789012").unwrap();
+    let job = CvvJob {
+        key: KeyRef::cvk(KeyIndex(1), CvvKind::Cvv1),
+        pan: &pan,
+        expiry: [8, 7, 0, 1],
+        service_code: "101".parse().unwrap(),
+    };
+    let cvv = module.cvv(&[job]).unwrap().remove(0).unwrap();
+    assert_eq!(cvv.to_text().as_str(), "370");
+}

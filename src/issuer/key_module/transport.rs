@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 use super::groups::{Answers, Resolver};
-use crate::bytes::hex_upper;
 use crate::crypto::aes::AesKey;
-use crate::crypto::mac::cmac_aes;
 use crate::crypto::rng::StreamRng;
 use crate::crypto::tdes::{TdesKey, adjust_parity, has_weak_part};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::issuer::module::TransportKeyKind;
 use crate::issuer::{ProtectMode, TransportKey, TransportKeyInfo};
-use crate::keys::{KeyAlgorithm, KeyRef, KeySource, KeyUse};
+use crate::keys::{KcvMethod, KeyAlgorithm, KeyRef, KeySource, KeyUse};
 use crate::secret::Secret;
 
 /// A value in clear, to be enciphered where it lies.
@@ -165,7 +163,7 @@ pub(super) fn fresh<S: KeySource>(
     }
     let key = draw(algorithm, rng)?;
     let wrapped = source.wrap_key(wrapping, KeyUse::Transport, algorithm, &key, rng).at("transport key")?;
-    let kcv = check_value(algorithm, &key)?;
+    let kcv = KcvMethod::usual(algorithm).compute(&key, algorithm)?.to_string();
     let info = TransportKeyInfo { index: wrapping.index, algorithm, kcv, wrapped: Some(wrapped) };
     Ok(TransportKey::new(TransportKeyKind::PerBlock(key), info))
 }
@@ -186,16 +184,5 @@ fn draw(algorithm: KeyAlgorithm, rng: &mut StreamRng) -> Result<Secret> {
         if !algorithm.is_tdes() || !(has_weak_part(key.expose()) || repeats) {
             return Ok(key);
         }
-    }
-}
-
-/// TDES: three bytes of enciphered zeros. AES: five bytes of the CMAC of a zero block (X9.24-1, X9.143).
-fn check_value(algorithm: KeyAlgorithm, key: &Secret) -> Result<String> {
-    if algorithm.is_tdes() {
-        let [a, b, c, ..] = TdesKey::new(key)?.encrypt_block([0; 8]);
-        Ok(hex_upper(&[a, b, c]))
-    } else {
-        let [a, b, c, d, e, ..] = cmac_aes(key, &[&[0; 16]])?;
-        Ok(hex_upper(&[a, b, c, d, e]))
     }
 }

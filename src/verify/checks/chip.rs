@@ -2,12 +2,11 @@
 
 use super::super::chip::{Chip, Kind, PPSE, PSE, Path, record_of};
 use super::super::crt::{PIN_KEY, SIGNATURE_KEY};
-use super::super::derive::nibbles;
 use super::super::line::{Interface, Protection};
 use super::super::report::{CheckName, Findings};
 use super::super::tlv;
 use super::Card;
-use crate::card::CardDate;
+use super::objects::{belongs, cvm_rules, data_object_list, object_form};
 
 /// Names, protection and inner form of every DGI.
 pub(in super::super) fn grammar(card: &Card<'_>, chip: &Chip<'_>, found: &mut Findings) {
@@ -103,11 +102,7 @@ pub(in super::super) fn fci(chip: &Chip<'_>, found: &mut Findings) {
             Kind::Payment => {
                 found.require(NAME, find(&objects, 0x50).is_some(), "the application label 50 is missing");
                 if let Some(pdol) = find(&objects, 0x9F38) {
-                    found.require(
-                        CheckName::Dol,
-                        tlv::dol(pdol).is_some(),
-                        "the PDOL is not tags and lengths",
-                    );
+                    data_object_list(pdol, found);
                 }
                 let named = find(&objects, 0x9F12).is_none() || find(&objects, 0x9F11).is_some();
                 found.require(NAME, named, "a preferred name without its code table 9F11");
@@ -118,6 +113,8 @@ pub(in super::super) fn fci(chip: &Chip<'_>, found: &mut Findings) {
             Kind::Pse => {
                 let sfi = matches!(find(&objects, 0x88), Some([1..=10]));
                 found.require(NAME, sfi, "the PSE has no SFI 88 from 1 to 10");
+                let only_known = objects.iter().all(|o| [0x88, 0x5F2D, 0x9F11, 0xBF0C].contains(&o.tag));
+                found.require(NAME, only_known, "a SELECT response has an object that does not belong there");
             }
             Kind::Ppse => {
                 found.require(NAME, find(&objects, 0xBF0C).is_some(), "the PPSE has no BF0C");
@@ -137,6 +134,9 @@ fn entries(value: &[u8]) -> Option<Vec<Entry<'_>>> {
     let mut out = Vec::new();
     for entry in tlv::objects(value)?.into_iter().filter(|o| o.tag == 0x61) {
         let inner = tlv::objects(entry.value)?;
+        let known =
+            [0x4F, 0x50, 0x87, 0x9F12, 0x73, 0x9F0A, 0x9F29, 0x9F2A, 0x42, 0x5F53, 0x5F54, 0x5F55, 0x5F56];
+        inner.iter().all(|o| known.contains(&o.tag)).then_some(())?;
         out.push(Entry { aid: find(&inner, 0x4F)?, label: find(&inner, 0x50), priority: find(&inner, 0x87) });
     }
     Some(out)
@@ -216,67 +216,12 @@ pub(in super::super) fn directories(card: &Card<'_>, found: &mut Findings) {
     }
 }
 
-/// Length and format of objects whose form EMV fixes (Book 3, annex A).
-fn object_form(tag: u32, value: &[u8], found: &mut Findings) {
-    let numeric = |digits: usize| {
-        let n = nibbles(value);
-        let pad = n.len().checked_sub(digits);
-        pad.and_then(|p| n.split_at_checked(p)).is_some_and(|(zeros, rest)| {
-            zeros.len() < 2 && zeros.iter().all(|d| *d == 0) && rest.iter().all(|d| *d < 10)
-        })
-    };
-    let date = || {
-        let text: String = nibbles(value).iter().map(|n| char::from(b'0'.wrapping_add(*n))).collect();
-        CardDate::from_yymmdd(&text).is_ok()
-    };
-    let letters = |from: u8, to: u8| value.iter().all(|b| (from..=to).contains(b));
-    let good = match tag {
-        0x50 => {
-            (1..=16).contains(&value.len())
-                && value.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' ' || b"./-".contains(b))
-        }
-        0x57 => (1..=19).contains(&value.len()),
-        0x5A => (1..=10).contains(&value.len()),
-        0x5F20 => (2..=26).contains(&value.len()) && letters(0x20, 0x7E),
-        0x9F0B => (27..=45).contains(&value.len()) && letters(0x20, 0x7E),
-        0x5F24 | 0x5F25 => date(),
-        0x5F28 | 0x5F30 | 0x9F42 | 0x9F1A | 0x5F2A | 0x9F51 | 0x9F57 => value.len() == 2 && numeric(3),
-        0x5F2D => (2..=8).contains(&value.len()) && value.len().is_multiple_of(2) && letters(b'a', b'z'),
-        0x5F34 => value.len() == 1 && numeric(2),
-        0x82 | 0x9F07 | 0x9F08 | 0x9F6C => value.len() == 2,
-        0x87 => matches!(value, [b] if b & 0x70 == 0),
-        0x8E => cvm_rules(value).is_some(),
-        0x8F | 0x9F14 | 0x9F23 => value.len() == 1,
-        0x9F0D..=0x9F0F => value.len() == 5,
-        0x9F11 => matches!(value, [1..=10]),
-        0x9F32 | 0x9F47 | 0x9F2E => matches!(value, [3] | [1, 0, 1]),
-        0x9F36 => value == [0, 0],
-        0x9F44 => matches!(value, [0..=9]),
-        0x9F24 => value.len() == 29 && value.iter().all(u8::is_ascii_alphanumeric),
-        0x9F10 => (1..=32).contains(&value.len()),
-        0x9F19 => value.len() == 6,
-        0x9F4D | 0x9F4F | 0x9F49 => !value.is_empty(),
-        _ => true,
-    };
-    found.require(CheckName::MandatoryData, good, "an object has a form that EMV does not allow");
-}
-
-/// Rules of a CVM list: method, condition (Book 3, 10.5 and C3).
-fn cvm_rules(list: &[u8]) -> Option<Vec<[u8; 2]>> {
-    let (_, rules) = list.split_at_checked(8)?;
-    let (rules, rest) = rules.as_chunks::<2>();
-    let legal = rules.iter().all(|[method, condition]| {
-        let method = method & 0xBF;
-        matches!(method, 0..=5 | 0x1E..=0x3F) && matches!(condition, 0..=9 | 0x80..)
-    });
-    (rest.is_empty() && !rules.is_empty() && list.len() <= 252 && legal).then(|| rules.to_vec())
-}
-
 /// What a terminal needs on this path, and the forms of what it finds.
 pub(in super::super) fn mandatory(path: &Path<'_>, found: &mut Findings) {
     const NAME: CheckName = CheckName::MandatoryData;
     for (tag, value) in &path.objects {
         object_form(*tag, value, found);
+        found.require(NAME, belongs(*tag), "an object stands where EMV does not know it");
     }
     match path.interface {
         Interface::Contact => {
@@ -292,58 +237,6 @@ pub(in super::super) fn mandatory(path: &Path<'_>, found: &mut Findings) {
         Interface::Contactless => {
             let account = [0x57, 0x5A, 0x9F6B, 0x56].iter().any(|tag| path.has(*tag));
             found.require(NAME, account, "no track or PAN on a contactless path");
-        }
-    }
-}
-
-/// Data object lists of a path.
-pub(in super::super) fn dols(path: &Path<'_>, found: &mut Findings) {
-    const NAME: CheckName = CheckName::Dol;
-    let lists = [(0x8C, true, false), (0x8D, true, true), (0x9F49, true, false), (0x97, false, false)];
-    for (tag, wants_number, wants_response) in lists {
-        let Some(value) = path.get(tag) else { continue };
-        let Some(list) = tlv::dol(value) else {
-            found.fail(NAME, "a data object list is not tags and lengths");
-            continue;
-        };
-        let mut tags: Vec<_> = list.iter().map(|(tag, _)| *tag).collect();
-        tags.sort_unstable();
-        let twice = tags.windows(2).any(|w| w.first() == w.last());
-        found.require(
-            NAME,
-            !list.is_empty() && !twice,
-            "a data object list is empty or names an object twice",
-        );
-        let total: usize = list.iter().map(|(_, len)| usize::from(*len)).sum();
-        found.require(NAME, total <= 252, "a data object list asks for more than a command carries");
-        let has = |tag| list.iter().any(|(t, _)| *t == tag);
-        if wants_number {
-            found.require(NAME, has(0x9F37), "a data object list without the unpredictable number 9F37");
-        }
-        if wants_response {
-            found.require(NAME, has(0x8A), "CDOL2 without the authorisation response code 8A");
-        }
-        for (tag, len) in &list {
-            let right = match tag {
-                0x9F02 | 0x9F03 => Some(6),
-                0x9F1A | 0x5F2A | 0x8A | 0x9F45 => Some(2),
-                0x95 => Some(5),
-                0x9A | 0x9F21 | 0x9F34 => Some(3),
-                0x9C | 0x9F35 => Some(1),
-                0x9F37 => Some(4),
-                0x9F4C => Some(8),
-                0x9F7C => Some(20),
-                _ => None,
-            };
-            found.require(
-                NAME,
-                right.is_none_or(|n| n == *len),
-                "a data object list asks for a wrong length",
-            );
-        }
-        // A path with CDA or CVM uses the terminal verification results in the cryptogram.
-        if tag == 0x8C {
-            found.require(NAME, has(0x9F02) && has(0x95), "CDOL1 without amount 9F02 or TVR 95");
         }
     }
 }

@@ -87,44 +87,74 @@ pub(in super::super) fn master_keys(card: &Card<'_>, learned: &mut Learned, foun
     learned.host_key = None;
     let (Some(pan), Some(psn)) = (&card.pan, psn(card)) else { return };
     for set in &learned.card_keys {
-        let uses: Vec<&str> = match card.context.card_keys.get(&set.dgi) {
-            Some(uses) => uses.iter().map(String::as_str).collect(),
-            None if set.dgi == 0x8000 => vec!["imk-ac", "imk-smi", "imk-smc"],
-            None => continue,
-        };
-        let named = card.context.card_keys.contains_key(&set.dgi);
-        if named && uses.len() != set.keys.len() || uses.len() < set.keys.len() {
-            found.fail(NAME, "the card has more or fewer keys than its profile");
-            continue;
-        }
-        let Some(first) = uses.first() else { continue };
-        let mut tried = false;
-        let mut fits = false;
-        for (index, _) in card.keys.candidates(first, card.context.derivation_index) {
-            let masters: Option<Vec<&Secret>> =
-                uses.iter().take(set.keys.len()).map(|u| card.keys.get(u, index)).collect();
-            let Some(masters) = masters else { continue };
-            for option in [Derivation::OptionA, Derivation::OptionB, Derivation::OptionC] {
-                let wanted = card.context.derivation.is_none_or(|d| d == option);
-                if !wanted || (option == Derivation::OptionC) != set.aes {
-                    // A profile that says otherwise than the key's algorithm does not fit.
-                    tried |= wanted && card.context.derivation.is_some();
+        match card.context.card_keys.get(&set.dgi) {
+            Some(uses) => {
+                let uses: Vec<&str> = uses.iter().map(String::as_str).collect();
+                if uses.len() != set.keys.len() {
+                    found.fail(NAME, "the card has more or fewer keys than its profile");
                     continue;
                 }
-                tried = true;
-                let derived: Vec<_> =
-                    masters.iter().filter_map(|imk| icc_master_key(option, imk, pan, &psn)).collect();
-                if derived == set.keys {
-                    fits = true;
-                    if set.dgi == 0x8000 {
-                        learned.host_key = derived.into_iter().next();
-                    }
+                derive_as(card, set, &uses, pan, &psn, &mut learned.host_key, found);
+            }
+            None if set.dgi == 0x8000 && set.keys.len() <= 3 => {
+                let uses: Vec<&str> =
+                    ["imk-ac", "imk-smi", "imk-smc"].into_iter().take(set.keys.len()).collect();
+                derive_as(card, set, &uses, pan, &psn, &mut learned.host_key, found);
+            }
+            None => search(card, set, pan, &psn, found),
+        }
+    }
+}
+
+fn options(card: &Card<'_>, aes: bool) -> impl Iterator<Item = Derivation> {
+    let wanted = card.context.derivation;
+    let all = [Derivation::OptionA, Derivation::OptionB, Derivation::OptionC].into_iter();
+    all.filter(move |o| wanted.is_none_or(|w| w == *o) && (*o == Derivation::OptionC) == aes)
+}
+
+/// Derives from the master keys of these uses, in order.
+fn derive_as(
+    card: &Card<'_>,
+    set: &CardKeys,
+    uses: &[&str],
+    pan: &[u8],
+    psn: &[u8],
+    host_key: &mut Option<Secret>,
+    found: &mut Findings,
+) {
+    let Some(first) = uses.first() else { return };
+    let mut tried = false;
+    let mut fits = false;
+    for (index, _) in card.keys.candidates(first, card.context.derivation_index) {
+        let masters: Option<Vec<&Secret>> = uses.iter().map(|u| card.keys.get(u, index)).collect();
+        let Some(masters) = masters else { continue };
+        tried = true;
+        for option in options(card, set.aes) {
+            let derived: Vec<_> =
+                masters.iter().filter_map(|imk| icc_master_key(option, imk, pan, psn)).collect();
+            if derived == set.keys {
+                fits = true;
+                if set.dgi == 0x8000 {
+                    *host_key = derived.into_iter().next();
                 }
             }
         }
-        if tried {
-            found.require(NAME, fits, "the card's keys are not those of the issuer master keys");
-        }
+    }
+    if tried {
+        found.require(CheckName::IccKeys, fits, "the card's keys are not those of the issuer master keys");
+    }
+}
+
+/// When the profile is not known: each key may come from any master key of one index. No match proves nothing.
+fn search(card: &Card<'_>, set: &CardKeys, pan: &[u8], psn: &[u8], found: &mut Findings) {
+    let uses = ["imk-ac", "imk-smi", "imk-smc", "imk-dac", "imk-idn", "imk-cvc3"];
+    let candidates = || uses.iter().flat_map(|u| card.keys.candidates(u, card.context.derivation_index));
+    let made = |key: &Secret| {
+        options(card, set.aes)
+            .any(|o| candidates().any(|(_, imk)| icc_master_key(o, imk, pan, psn).as_ref() == Some(key)))
+    };
+    if set.keys.iter().all(made) {
+        found.pass(CheckName::IccKeys);
     }
 }
 

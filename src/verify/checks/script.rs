@@ -103,7 +103,7 @@ fn run(chip: &Chip<'_>, steps: &[ScriptStep]) -> Result<(), &'static str> {
                         }
                     }
                     (0x80, 0xE2) => {
-                        if apdu.p1 & 0x7E != 0 {
+                        if apdu.p1 & 0x7F != 0 {
                             return Err("P1 of a clear STORE DATA is not 00 or 80");
                         }
                         if !selected || !next.allows(apdu.p2) {

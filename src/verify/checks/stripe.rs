@@ -139,6 +139,10 @@ fn names_agree(encoded: &str, printed: &str) -> bool {
     if !printed.is_ascii() {
         return true;
     }
+    let signs = |b: u8| b.is_ascii_alphanumeric() || b" .,'-/&()".contains(&b);
+    if !printed.bytes().all(signs) {
+        return false;
+    }
     let printed = words(printed);
     words(encoded)
         .iter()
