@@ -14,8 +14,8 @@ mod oda;
 mod pin;
 mod primitives;
 mod report;
-mod tlv;
 mod rsa;
+mod tlv;
 
 use serde_json::{Map, Value};
 
