@@ -6,6 +6,7 @@
 //! compares nothing fails.
 
 mod case;
+mod ecc;
 mod keys;
 mod primitives;
 mod report;
@@ -25,6 +26,7 @@ const AREAS: &[Area] = &[
     primitives::run,
     keys::run,
     rsa::run,
+    ecc::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
@@ -33,6 +35,7 @@ const BUILTIN: &[&str] = &[
     include_str!("builtin/primitives.json"),
     include_str!("builtin/keys.json"),
     include_str!("builtin/rsa.json"),
+    include_str!("builtin/ecc.json"),
 ];
 
 /// Members of `expected` that are not values.
