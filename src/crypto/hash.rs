@@ -2,7 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256};
 
 use crate::secret::Secret;
 
@@ -20,16 +20,6 @@ pub fn sha1(parts: &[&[u8]]) -> [u8; 20] {
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut h = Sha256::new();
-    for part in parts {
-        h.update(part);
-    }
-    h.finalize().into()
-}
-
-/// SHA-512 of the parts one after the other (FIPS 180-4).
-#[must_use]
-pub fn sha512(parts: &[&[u8]]) -> [u8; 64] {
-    let mut h = Sha512::new();
     for part in parts {
         h.update(part);
     }

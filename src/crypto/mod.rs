@@ -4,7 +4,6 @@
 
 pub mod aes;
 pub mod backend;
-pub mod ecsdsa;
 pub mod hash;
 pub mod mac;
 pub mod rng;
