@@ -124,7 +124,11 @@ impl Pipeline for Cards<'_> {
             supply: self.supply,
         };
         let cards = prepare_batch(&context, requests)?;
-        cards.into_iter().map(|card| card.map_or_else(|r| Ok(Err(r)), |c| self.lines(&c).map(Ok))).collect()
+        let lines = |(card, request): (Result<PreparedCard, Rejection>, &CardRequest)| match card {
+            Ok(card) => self.lines(&card, request).map(Ok),
+            Err(rejection) => Ok(Err(rejection)),
+        };
+        cards.into_iter().zip(requests).map(lines).collect()
     }
 
     fn issuer_return(&self) -> &DestinationId {
@@ -133,7 +137,7 @@ impl Pipeline for Cards<'_> {
 }
 
 impl Cards<'_> {
-    fn lines(&self, card: &PreparedCard) -> Result<Made> {
+    fn lines(&self, card: &PreparedCard, request: &CardRequest) -> Result<Made> {
         let mailer = match &card.mailer {
             None => None,
             Some(mailer) => {
@@ -148,7 +152,7 @@ impl Cards<'_> {
             destination: card.destination.clone(),
             card: card_line(card),
             mailer,
-            issuer_return: return_line(&card.issuer_return),
+            issuer_return: return_line(&card.issuer_return, &request.data),
         })
     }
 }

@@ -93,6 +93,20 @@ impl OpenJob {
     }
 }
 
+/// Whether a batch may start in this folder: without `resume` it must be absent or empty.
+///
+/// # Errors
+/// [`BatchError::Usage`]; files.
+pub fn check_folder(root: &Path, store: &Store, resume: Resume) -> Result<(), BatchError> {
+    if resume == Resume::No && !store.list(root)?.is_empty() {
+        return Err(BatchError::Usage(format!(
+            "{}: the output folder is not empty; --resume completes an unfinished batch",
+            root.display()
+        )));
+    }
+    Ok(())
+}
+
 /// Takes the output folder and finds or writes its job.
 ///
 /// `batch_id` is called for a new job.
@@ -108,12 +122,7 @@ pub fn open(
     batch_id: impl FnOnce() -> Result<String, BatchError>,
 ) -> Result<OpenJob, BatchError> {
     let layout = Layout::new(root);
-    if resume == Resume::No && !store.list(root)?.is_empty() {
-        return Err(BatchError::Usage(format!(
-            "{}: the output folder is not empty; --resume completes an unfinished batch",
-            root.display()
-        )));
-    }
+    check_folder(root, &store, resume)?;
     store.create_folders(root)?;
     let lock = match FolderLock::take(root)? {
         LockOutcome::Held(lock) => lock,

@@ -44,7 +44,7 @@ pub use cards::{Cards, EnvelopeKeys};
 pub use error::{BatchError, Exit};
 pub use finish::Facts;
 pub use input::{Input, InputSource, Spool, file_digest};
-pub use job::{Description, Job, OpenJob, Resume, open};
+pub use job::{Description, Job, OpenJob, Resume, check_folder, open};
 pub use layout::Layout;
 pub use pipeline::{BlockNumber, Head, Made, Pipeline};
 pub use record::BlockRecord;

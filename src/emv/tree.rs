@@ -32,7 +32,7 @@ fn push(node: &tlv::Node<'_>, masking: Masking, depth: usize, out: &mut String) 
     let indent = STEP.repeat(depth);
     let name = names::name_of(tag);
     if tag.is_constructed() {
-        out.push_str(&format!("{indent}{tag} {name} ({} bytes)\n", value.len()));
+        out.push_str(&format!("{indent}{tag} {name} ({})\n", describe::byte_count(value.len())));
         for child in &node.children {
             push(child, masking, depth.saturating_add(1), out);
         }

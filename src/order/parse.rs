@@ -377,6 +377,7 @@ fn destination(rules: &dyn Rules, order: &Object<'_>, channel: Channel) -> Field
     };
     let name = if channel == Channel::Thales { None } else { order.text(field)? };
     match (rules.destination(channel, name), name) {
+        (_, None) if channel == Channel::Instant => order.missing(field, reason),
         (Some(id), _) => Ok(id.clone()),
         (None, None) => order.missing(field, reason),
         (None, Some(_)) => Err(Rejection::value(order.path(field), "no such destination on this channel")),

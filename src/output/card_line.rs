@@ -5,8 +5,8 @@ use crate::bytes::hex_upper;
 use crate::issuer::TransportKeyInfo;
 use crate::perso::{ProtectedDgiSet, Script, ScriptStep};
 use crate::prepare::{
-    Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard, Print,
-    ShipmentRecord,
+    CardData, Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard,
+    Print, ShipmentRecord,
 };
 
 /// Value of the member `format` of a card line.
@@ -186,13 +186,22 @@ pub fn card_line(card: &PreparedCard) -> Zeroizing<Vec<u8>> {
 /// A PIN mailer as one line of JSON: nothing in it names the card.
 #[must_use]
 pub fn mailer_line(mailer: &PinMailer) -> Zeroizing<Vec<u8>> {
-    secret_json(&Versioned { format: MAILER_FORMAT, record: mailer }, 2048)
+    secret_json(&Versioned { format: MAILER_FORMAT, record: mailer, given: &[] }, 2048)
 }
 
-/// What the issuer's host needs of one card, as one line of JSON.
+/// What the issuer's host needs of one card, as one line of JSON. It says which values the order gave, since these
+/// cannot be computed again.
 #[must_use]
-pub fn return_line(record: &IssuerReturn) -> Zeroizing<Vec<u8>> {
-    secret_json(&Versioned { format: RETURN_FORMAT, record }, 2048)
+pub fn return_line(record: &IssuerReturn, data: &CardData) -> Zeroizing<Vec<u8>> {
+    let tracks = [&data.track1, &data.track2, &data.track3];
+    let given = [
+        (data.cvv1.is_some(), "cvv1"),
+        (data.cvv2.is_some(), "cvv2"),
+        (data.pvv.is_some(), "pvv"),
+        (tracks.iter().any(|t| t.is_some()), "track"),
+    ];
+    let given: Vec<&'static str> = given.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+    secret_json(&Versioned { format: RETURN_FORMAT, record, given: &given }, 2048)
 }
 
 #[derive(Serialize)]
@@ -200,6 +209,8 @@ struct Versioned<'a, T> {
     format: &'static str,
     #[serde(flatten)]
     record: &'a T,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    given: &'a [&'static str],
 }
 
 /// Room for the whole text is taken first, so that its growth leaves no copies behind. Writing these shapes cannot
@@ -302,13 +313,32 @@ mod tests {
 
     #[test]
     fn the_return_names_its_format_first() {
-        let line = return_line(&card().issuer_return);
-        assert_eq!(
-            std::str::from_utf8(&line).unwrap(),
-            concat!(
-                r#"{"format":"emv-dataprep/return/1","position":3,"cardId":"c-3","issuerRequestId":null,"psn":"00","#,
-                r#""pvki":1,"pvv":"1234","certificateSerials":["000001"]}"#
-            )
+        let mut data = CardData {
+            pan: "4761739001010010".parse().unwrap(),
+            expiry: crate::card::Expiry::from_yymm("2906").unwrap(),
+            name: None,
+            second_name: None,
+            encoded_name: None,
+            cvv1: None,
+            cvv2: None,
+            pvv: None,
+            psn: None,
+            payment_account_reference: None,
+            effective_date: None,
+            track1: None,
+            track2: None,
+            track3: None,
+            pin_block: None,
+        };
+        let line =
+            |data: &CardData| String::from_utf8(return_line(&card().issuer_return, data).to_vec()).unwrap();
+        let plain = concat!(
+            r#"{"format":"emv-dataprep/return/1","position":3,"cardId":"c-3","issuerRequestId":null,"psn":"00","#,
+            r#""pvki":1,"pvv":"1234","certificateSerials":["000001"]}"#
         );
+        assert_eq!(line(&data), plain);
+        data.track2 = text("4761739001010010=29062010000");
+        let with = format!("{},\"given\":[\"track\"]}}", plain.strip_suffix('}').unwrap());
+        assert_eq!(line(&data), with);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::names::{self, Content};
 use super::{DgiTag, parse_dgis};
 use crate::bytes::{from_hex, hex_upper};
-use crate::emv::describe::{Masking, hidden, mask_digits};
+use crate::emv::describe::{Masking, byte_count, hidden, mask_digits};
 use crate::emv::tree as emv_tree;
 use crate::error::{Error, ErrorKind, Place, Result};
 
@@ -36,7 +36,7 @@ pub fn render_dgis(bytes: &[u8], masking: Masking) -> Result<String> {
 
 fn push_clear(tag: DgiTag, value: &[u8], masking: Masking, depth: usize, out: &mut String) {
     let (name, content) = names::describe(tag);
-    line(depth, &format!("DGI {tag} {name} ({} bytes)", value.len()), out);
+    line(depth, &format!("DGI {tag} {name} ({})", byte_count(value.len())), out);
     let below = depth.saturating_add(1);
     if value.is_empty() {
         return;
@@ -178,7 +178,7 @@ fn render_card_dgi(dgi: &Value, masking: Masking, out: &mut String) -> Result<()
         Some("none") => push_clear(tag, &bytes, masking, 1, out),
         Some("transport") => {
             let (name, _) = names::describe(tag);
-            line(1, &format!("DGI {tag} {name} ({} bytes under the transport key)", bytes.len()), out);
+            line(1, &format!("DGI {tag} {name} ({} under the transport key)", byte_count(bytes.len())), out);
         }
         _ => return Err(Error::new(ErrorKind::Unknown("this protection")).at(place())),
     }
@@ -214,7 +214,7 @@ fn step_words(step: &Value, masking: Masking) -> String {
     if masking == Masking::Unmasked {
         format!("{words}: {}", hex_upper(&apdu))
     } else {
-        format!("{words}, {} bytes", apdu.len().saturating_sub(5))
+        format!("{words}, {}", byte_count(apdu.len().saturating_sub(5)))
     }
 }
 

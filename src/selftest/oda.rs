@@ -1,10 +1,11 @@
-//! Kinds of `oda_certs.json`, `capk.json`.
+//! Kinds of `oda_certs.json`, `capk.json`, `ipk_files.json`.
 
 use serde_json::{Value, json};
 
 use crate::bytes::hex_upper;
 use crate::card::{Expiry, Iin};
 use crate::crypto::rsa::RsaPublic;
+use crate::issuer::ceremony::{CaResponse, ResponseLayout};
 use crate::issuer::oda::{
     self, CaKeyIndex, CertificateSerial, CertifiedIccKey, CertifiedIssuerKey, Dac, IccCertificate,
     IccKeyKind, IssuerCertificate, IssuerKeyData, Rid, SignBlock, sdad,
@@ -29,6 +30,9 @@ pub(super) fn run(kind: &str, case: &Case<'_>) -> Option<Outcome> {
         "ssad_sign" => ssad_sign(case),
         "pin_key_cert_sign" => pin_key_cert_sign(case),
         "oda_chain_edge_lengths" => chain(case),
+        "ca_response_visa" => ca_response(case, ResponseLayout::Visa),
+        "ca_response_mastercard" => ca_response(case, ResponseLayout::Mastercard),
+        "ca_response_unionpay" => ca_response(case, ResponseLayout::UnionPay),
         _ => return None,
     })
 }
@@ -233,7 +237,7 @@ fn ssad_json(found: &oda::RecoveredSsad) -> Value {
     })
 }
 
-pub(super) fn issuer_json(found: &CertifiedIssuerKey) -> Value {
+fn issuer_json(found: &CertifiedIssuerKey) -> Value {
     json!({
         "format": "02",
         "issuer_id": hex_upper(&found.identifier.to_field()),
@@ -319,4 +323,35 @@ fn chain(case: &Case<'_>) -> Outcome {
         .json("issuer", issuer_json(&issuer_found))
         .json("icc", icc_json(&icc_found))
         .json("ssad", ssad_json(&ssad)))
+}
+
+/// The CA index of the record is that of the file; a test that the index matters is elsewhere.
+fn ca_response(case: &Case<'_>, layout: ResponseLayout) -> Outcome {
+    let file = case.hex("file")?;
+    let (modulus, exponent) = (case.hex("ca_modulus")?, case.hex("ca_exponent")?);
+    let index = case.expected_hex("ca_index").and_then(|i| i.first().copied()).unwrap_or_default();
+    let rid = Rid(case.array("rid")?);
+    let ca = oda::CaPublicKey::new(rid, CaKeyIndex(index), &modulus, &exponent)?;
+    let found = CaResponse::read(layout, &file, &ca)?;
+    let mut computed = Computed::new()
+        .hex("issuer_id", &found.key.identifier.to_field())
+        .hex("ca_index", &[found.ca_index.0])
+        .hex("remainder", &found.certificate.remainder)
+        .hex("exponent", &found.certificate.exponent)
+        .hex("certificate", &found.certificate.certificate)
+        .json("recovered", issuer_json(&found.key));
+    if let Some(index) = found.issuer_key_index {
+        computed = computed.hex("issuer_pk_index", &index);
+    }
+    if let (Some(service_id), Some(detached)) = (found.service_id, found.detached) {
+        computed = computed
+            .hex("header", file.get(..1).unwrap_or_default())
+            .hex("service_id", &service_id)
+            .hex("serial", &found.key.serial.0)
+            .text("expiry_mmyy", found.key.expiry.mmyy())
+            .hex("detached_signature", &detached.signature)
+            .hex("detached_recovered", &detached.recovered)
+            .hex("detached_hash", &detached.hash);
+    }
+    Ok(computed)
 }

@@ -1,2 +1,70 @@
-//! The `dataprep` program.
-fn main() {}
+//! The `dataprep` program: command line, files, clock and environment around the library.
+#![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
+
+mod check;
+mod failure;
+mod issuer_dir;
+mod keys;
+mod open;
+mod prepare;
+mod self_test;
+mod terminal;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Done, Failure};
+
+/// EMV data preparation: card orders in, verified personalization data out.
+#[derive(Parser)]
+#[command(version, after_help = "Example: dataprep demo, then dataprep verify demo/out --issuer demo/issuer")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Prepare(prepare::Args),
+    Open(open::Args),
+    Check(check::Args),
+    Verify(verify::Args),
+    SelfTest(self_test::Args),
+    Keys(keys::Args),
+}
+
+fn main() -> ExitCode {
+    hide_panic_messages();
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(e) => {
+            // Help and version are no error.
+            let code = u8::try_from(e.exit_code()).unwrap_or(2);
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done: Done = match command {
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Open(args) => open::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::SelfTest(args) => self_test::run(&args),
+        Command::Keys(args) => keys::run(&args),
+    };
+    let exit = done.unwrap_or_else(|Failure { exit, message }| {
+        terminal::say(&format!("dataprep: {message}"));
+        exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// A panic is our fault; its message may hold what it was working on, so only its place is told.
+fn hide_panic_messages() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
+        terminal::say(&format!("dataprep: internal error{place}"));
+    }));
+}

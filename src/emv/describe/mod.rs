@@ -47,7 +47,13 @@ pub fn shown(tag: Tag, value: &[u8], masking: Masking) -> String {
 /// Words in place of a value that is not shown.
 #[must_use]
 pub fn hidden(len: usize) -> String {
-    format!("({len} {} hidden)", if len == 1 { "byte" } else { "bytes" })
+    format!("({} hidden)", byte_count(len))
+}
+
+/// `1 byte`, `2 bytes`.
+#[must_use]
+pub fn byte_count(len: usize) -> String {
+    format!("{len} {}", if len == 1 { "byte" } else { "bytes" })
 }
 
 /// First six and last four digits; all of a text shorter than 12 is hidden.
@@ -166,8 +172,8 @@ fn dol(value: &[u8]) -> Vec<String> {
             let entries = dol
                 .entries()
                 .iter()
-                .map(|e| format!("{} {} ({} bytes)", e.tag, names::name_of(e.tag), e.len));
-            entries.chain([format!("{} bytes of data", dol.total_len())]).collect()
+                .map(|e| format!("{} {} ({})", e.tag, names::name_of(e.tag), byte_count(usize::from(e.len))));
+            entries.chain([format!("{} of data", byte_count(dol.total_len()))]).collect()
         },
     )
 }
@@ -257,7 +263,10 @@ mod tests {
     #[test]
     fn values_in_words() {
         assert_eq!(say("9F07", "FF00").len(), 8);
-        assert_eq!(say("9F38", "9F1A02"), ["9F1A Terminal Country Code (2 bytes)", "2 bytes of data"]);
+        assert_eq!(
+            say("9F38", "9F1A029C01"),
+            ["9F1A Terminal Country Code (2 bytes)", "9C Transaction Type (1 byte)", "3 bytes of data"]
+        );
         assert_eq!(
             say("94", "0801010018010301"),
             ["SFI 1, record 1, 0 signed", "SFI 3, records 1 to 3, 1 signed"]

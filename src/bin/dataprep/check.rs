@@ -1,0 +1,60 @@
+//! `dataprep check`: an issuer directory, every problem with file and line.
+
+use std::path::PathBuf;
+
+use emv_dataprep::batch::Exit;
+use emv_dataprep::profile::{Finding, Level};
+use serde_json::json;
+
+use crate::failure::Done;
+use crate::{issuer_dir, prepare, terminal};
+
+/// Check an issuer directory: every problem with file and line
+#[derive(clap::Args)]
+#[command(after_help = "Example: dataprep check --issuer demo/issuer")]
+pub struct Args {
+    /// The issuer directory
+    #[arg(long, value_name = "DIR")]
+    issuer: PathBuf,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Done {
+    let now = prepare::Start::now()?;
+    let (dir, mut findings) = issuer_dir::findings(&args.issuer, now.today)?;
+    // The keys open only when the configuration is good.
+    if let Some(dir) = dir {
+        let backend = prepare::backend()?;
+        if let Err(failure) = dir.open_keys(backend) {
+            findings.push(Finding {
+                level: Level::Error,
+                code: "keys",
+                file: String::new(),
+                line: 0,
+                message: failure.message,
+            });
+        }
+        if let Err(e) = emv_dataprep::output::Recipients::of(&dir.issuer) {
+            findings.push(Finding {
+                level: Level::Error,
+                code: "public-key",
+                file: "issuer.toml".to_owned(),
+                line: 0,
+                message: e.to_string(),
+            });
+        }
+    }
+    let errors = findings.iter().filter(|f| f.level == Level::Error).count();
+    let warnings = findings.len().saturating_sub(errors);
+    for finding in &findings {
+        terminal::say(&finding.to_string());
+    }
+    terminal::say(&format!("{errors} errors, {warnings} warnings"));
+    if args.json {
+        let object = json!({"errors": errors, "warnings": warnings, "findings": findings});
+        terminal::give(format!("{object}\n").as_bytes())?;
+    }
+    Ok(if errors == 0 { Exit::Done } else { Exit::Refused })
+}

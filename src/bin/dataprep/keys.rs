@@ -1,0 +1,159 @@
+//! `dataprep keys`: key blocks for `keys.toml`.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use emv_dataprep::batch::Exit;
+use emv_dataprep::crypto::backend::Backend;
+use emv_dataprep::crypto::rng::{Purpose, Seed};
+use emv_dataprep::keys::tr31::{self, Header, Version};
+use emv_dataprep::keys::{
+    CvvKind, KcvMethod, KeyAlgorithm, KeyAttributes, KeyEntry, KeyIndex, KeyRef, KeyUse, SoftwareRing,
+};
+use emv_dataprep::secret::Secret;
+
+use crate::failure::{Done, Failure};
+use crate::{issuer_dir, self_test, terminal};
+
+/// Key blocks for keys.toml
+#[derive(clap::Args)]
+#[command(after_help = "Example: dataprep keys wrap --help")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Wrap(Wrap),
+}
+
+/// Wrap a key that stands on standard input in hexadecimal (test issuers): prints a [[key]] entry for keys.toml
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: echo 0123456789ABCDEFFEDCBA9876543210 | dataprep keys wrap --issuer demo/issuer --use cvk --index 0A"
+)]
+struct Wrap {
+    /// The issuer directory
+    #[arg(long, value_name = "DIR")]
+    issuer: PathBuf,
+    /// What the key is for (imk-ac, cvk, pvk, pin, transport, …)
+    #[arg(long = "use", value_name = "USE")]
+    usage: KeyUse,
+    /// Two upper-case hexadecimal digits
+    #[arg(long)]
+    index: KeyIndex,
+    /// TDES-2KEY, TDES-3KEY, AES-128, AES-192, AES-256 or HMAC-SHA-256; default by length: TDES for 16 and 24 bytes, AES-256 for 32
+    #[arg(long, value_parser = algorithm)]
+    algorithm: Option<KeyAlgorithm>,
+    /// A cvk key that serves one value only: cvv1, icvv or cvv2
+    #[arg(long = "for", value_name = "VALUE", value_parser = cvv_kind)]
+    only: Option<CvvKind>,
+    /// PIN verification key index of a pvk key, one digit
+    #[arg(long)]
+    pvki: Option<u8>,
+    /// Derivation key index of an imk-ac key, two hexadecimal digits
+    #[arg(long)]
+    dki: Option<KeyIndex>,
+}
+
+fn algorithm(text: &str) -> Result<KeyAlgorithm, String> {
+    let all = [
+        KeyAlgorithm::Tdes2,
+        KeyAlgorithm::Tdes3,
+        KeyAlgorithm::Aes128,
+        KeyAlgorithm::Aes192,
+        KeyAlgorithm::Aes256,
+        KeyAlgorithm::Hmac,
+    ];
+    let found = all.into_iter().find(|a| a.name() == text);
+    found.ok_or_else(|| format!("one of {}", all.map(KeyAlgorithm::name).join(", ")))
+}
+
+fn cvv_kind(text: &str) -> Result<CvvKind, String> {
+    match text {
+        "cvv1" => Ok(CvvKind::Cvv1),
+        "icvv" => Ok(CvvKind::Icvv),
+        "cvv2" => Ok(CvvKind::Cvv2),
+        _ => Err("cvv1, icvv or cvv2".to_owned()),
+    }
+}
+
+pub fn run(args: &Args) -> Done {
+    let Command::Wrap(args) = &args.command;
+    self_test::at_start()?;
+    let kbpk = test_kbpk(&args.issuer)?;
+    let mut text = Vec::with_capacity(1024);
+    let read = std::io::stdin().lock().take(1024).read_to_end(&mut text);
+    let text = Secret::new(text);
+    read.map_err(|e| Failure::stopped(format!("read standard input: {e}")))?;
+    let key = issuer_dir::secret_from_hex(text.expose());
+    let key = key.ok_or_else(|| Failure::refused("standard input is not a key in hexadecimal"))?;
+    terminal::give(entry(args, &kbpk, &key)?.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// The key-block protection key. Only `issuer.toml` is read: the rest may be what the key is still missing from.
+fn test_kbpk(issuer: &std::path::Path) -> Result<Secret, Failure> {
+    let path = issuer.join("issuer.toml");
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|e| Failure::refused(format!("read {}: {e}", path.display())))?;
+    let table: toml::Table =
+        text.parse().map_err(|_| Failure::refused(format!("{}: is not TOML", path.display())))?;
+    if table.get("environment").and_then(toml::Value::as_str) != Some("test") {
+        return Err(Failure::refused("keys wrap is for an issuer whose environment is test"));
+    }
+    let file =
+        table.get("secrets").and_then(|s| s.get("key_block_protection_key")).and_then(toml::Value::as_str);
+    let file = file.ok_or_else(|| Failure::refused("issuer.toml names no key-block protection key"))?;
+    issuer_dir::read_hex_secret(&issuer.join(file))
+}
+
+fn entry(args: &Wrap, kbpk: &Secret, key: &Secret) -> Result<String, Failure> {
+    let usual = match (args.usage, key.len()) {
+        (KeyUse::Ledger, _) => KeyAlgorithm::Hmac,
+        (_, 16) => KeyAlgorithm::Tdes2,
+        (_, 24) => KeyAlgorithm::Tdes3,
+        _ => KeyAlgorithm::Aes256,
+    };
+    let algorithm = args.algorithm.unwrap_or(usual);
+    if key.len() != algorithm.key_len() {
+        return Err(Failure::refused(format!(
+            "the key has {} bytes where {algorithm} has {}",
+            key.len(),
+            algorithm.key_len()
+        )));
+    }
+    let kcv_method = KcvMethod::usual(algorithm);
+    let kcv = kcv_method.compute(key, algorithm)?;
+    let header = Header::for_use(args.usage, algorithm, Version::D);
+    let mut pad = Seed::from_os()?.named_stream(b"keys wrap", Purpose::TestIssuer).rng();
+    let block = tr31::wrap(kbpk, &header, key, &mut pad)?;
+    let name = KeyRef { usage: args.usage, index: args.index, only: args.only };
+    let attributes = KeyAttributes { dki: args.dki.map(|i| i.0), pvki: args.pvki };
+    // What is printed will load.
+    let loaded = KeyEntry { key: name, block: block.clone(), kcv: kcv.clone(), kcv_method, attributes };
+    SoftwareRing::new(Backend::Portable).load(kbpk, &loaded)?;
+
+    let mut out = format!(
+        "\n[[key]]\nuse = \"{}\"\nindex = \"{}\"\nblock = \"{block}\"\nkcv = \"{kcv}\"\nkcv_method = \"{}\"\n",
+        args.usage,
+        args.index,
+        kcv_method.name()
+    );
+    if let Some(only) = args.only {
+        let word = match only {
+            CvvKind::Cvv1 => "cvv1",
+            CvvKind::Icvv => "icvv",
+            CvvKind::Cvv2 => "cvv2",
+        };
+        out.push_str(&format!("for = \"{word}\"\n"));
+    }
+    if let Some(pvki) = args.pvki {
+        out.push_str(&format!("pvki = {pvki}\n"));
+    }
+    if let Some(dki) = args.dki {
+        out.push_str(&format!("dki = \"{dki}\"\n"));
+    }
+    Ok(out)
+}

@@ -1,0 +1,289 @@
+//! `dataprep prepare`: an order stream becomes prepared cards, restartable.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use emv_dataprep::batch::{
+    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, Layout, Resume, Settings,
+    Spool,
+};
+use emv_dataprep::bytes::hex_upper;
+use emv_dataprep::card::CardDate;
+use emv_dataprep::crypto::backend::Backend;
+use emv_dataprep::crypto::hash::sha256;
+use emv_dataprep::crypto::rng::{Purpose, Seed};
+use emv_dataprep::output::{Manifest, Recipients, Sealer};
+use emv_dataprep::prepare::Scripts;
+use emv_dataprep::store::Store;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::failure::{Done, Failure};
+use crate::issuer_dir::IssuerDir;
+use crate::{self_test, terminal};
+
+/// Positions in a block when nobody says otherwise.
+const BLOCK: u64 = 1000;
+/// Most positions in a block: one is in memory as a whole.
+const MOST_BLOCK: u64 = 100_000;
+
+/// Prepare the cards of an order stream
+#[derive(clap::Args, Clone, Default)]
+#[command(
+    after_help = "Example: dataprep prepare --issuer demo/issuer --orders demo/orders.jsonl --out out --json"
+)]
+pub struct Args {
+    /// The issuer directory
+    #[arg(long, value_name = "DIR")]
+    pub issuer: PathBuf,
+    /// Orders: JSON Lines or a D1 request body, plain, gzip or zstd; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub orders: PathBuf,
+    /// The output folder: absent or empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// A fixed seed, 64 hexadecimal digits (test issuers)
+    #[arg(long, value_name = "H64", value_parser = seed)]
+    pub seed: Option<[u8; 32]>,
+    /// The start of the batch, RFC 3339 (test issuers)
+    #[arg(long, value_name = "RFC3339")]
+    pub now: Option<Timestamp>,
+    /// Leave the outer envelope out (test issuers)
+    #[arg(long)]
+    pub plain: bool,
+    /// Complete the batch that stands in the output folder
+    #[arg(long)]
+    pub resume: bool,
+    /// Threads; default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Positions in a block; default 1000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_BLOCK))]
+    pub block: Option<u64>,
+    /// The manifest on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn seed(text: &str) -> Result<[u8; 32], String> {
+    emv_dataprep::bytes::array_from_hex(text).map_err(|_| "64 hexadecimal digits are expected".to_owned())
+}
+
+/// The clock, in whole seconds.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// The start of a batch: an instant, and the day of its expiry checks.
+pub struct Start {
+    pub text: String,
+    pub today: CardDate,
+}
+
+impl Start {
+    /// The clock's.
+    pub fn now() -> Result<Self, Failure> {
+        Self::at(now())
+    }
+
+    /// This instant.
+    pub fn at(instant: Timestamp) -> Result<Self, Failure> {
+        let date = instant.to_zoned(TimeZone::UTC).date();
+        let year = u8::try_from(i32::from(date.year()) - 2000).unwrap_or(u8::MAX);
+        let (month, day) = (date.month().unsigned_abs(), date.day().unsigned_abs());
+        let today = CardDate::new(year, month, day);
+        let today =
+            today.map_err(|_| Failure::usage("--now: a day of the years 2000 to 2099 is expected"))?;
+        Ok(Self { text: instant.to_string(), today })
+    }
+
+    /// What a job or a manifest says.
+    pub fn read(text: &str) -> Result<Self, Failure> {
+        let instant = text.parse();
+        Self::at(instant.map_err(|_| Failure::refused("the start of the batch cannot be read"))?)
+    }
+}
+
+/// The kernels that `DATAPREP_BACKEND` names, or the best of this machine.
+pub fn backend() -> Result<Backend, Failure> {
+    match std::env::var("DATAPREP_BACKEND") {
+        Err(std::env::VarError::NotPresent) => Ok(Backend::detect()),
+        Ok(name) => {
+            let backend: Result<Backend, _> = name.parse().and_then(Backend::require);
+            backend.map_err(|e| Failure::refused(format!("DATAPREP_BACKEND: {e}")))
+        }
+        Err(_) => Err(Failure::refused("DATAPREP_BACKEND is not text")),
+    }
+}
+
+pub fn run(args: &Args) -> Done {
+    let manifest = prepare(args)?;
+    let counts = &manifest.counts;
+    terminal::say(&format!(
+        "{}: {} orders, {} prepared, {} rejected",
+        args.out.display(),
+        counts.orders,
+        counts.prepared,
+        counts.rejected
+    ));
+    for (code, n) in &counts.by_error {
+        terminal::say(&format!("  {n} {code}"));
+    }
+    if counts.rejected > 0 {
+        terminal::say(&format!("see {}", args.out.join(Layout::REJECTED).display()));
+    }
+    if args.json {
+        terminal::give(manifest.to_json().as_bytes())?;
+    }
+    Ok(if counts.rejected == 0 { Exit::Done } else { Exit::Found })
+}
+
+/// Runs the whole batch: its manifest.
+pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
+    self_test::at_start()?;
+    let backend = backend()?;
+    let dir = IssuerDir::load(&args.issuer)?;
+    for (asked, what) in
+        [(args.seed.is_some(), "--seed"), (args.now.is_some(), "--now"), (args.plain, "--plain")]
+    {
+        if asked {
+            dir.only_for_test(what)?;
+        }
+    }
+    let resume = if args.resume { Resume::Yes } else { Resume::No };
+    batch::check_folder(&args.out, &Store::default(), resume)?;
+    let keys = dir.open_keys(backend)?;
+    let recipients = Recipients::of(&dir.issuer)?;
+    if !args.plain
+        && let Some(open) = dir.issuer.destinations().find(|d| recipients.get(&d.id).is_none())
+    {
+        return Err(Failure::refused(format!(
+            "destination {} has no public key: --plain is needed",
+            open.id
+        )));
+    }
+    let home =
+        dir.issuer.issuer_return().ok_or_else(|| Failure::refused("issuer.toml names no issuer return"))?;
+
+    let seed = args.seed.map(Seed::fixed);
+    let stop = stop_on_signals()?;
+    let (source, known) = source(&args.orders, seed.is_some())?;
+    let configuration = dir.digests();
+    let start = match args.now {
+        Some(now) => Start::at(now)?,
+        None => Start::now()?,
+    };
+    let description = Description {
+        engine: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+        started: start.text,
+        start_is_fixed: args.now.is_some(),
+        configuration: digest_of(&configuration),
+        seed_commitment: seed.as_ref().map(Job::seed_commitment),
+        plain: args.plain,
+        block: args.block.or_else(|| block_of(&args.out, resume)).unwrap_or(BLOCK),
+        input: known,
+    };
+    let batch_id = || Job::batch_id(seed.as_ref(), &description.configuration, known);
+    let job = batch::open(&args.out, Store::default(), resume, &description, batch_id)?;
+    let size = usize::try_from(job.job.block).unwrap_or(usize::MAX);
+    if let Some(manifest) = &job.finished {
+        let read = match known {
+            Some(known) => known,
+            None => Input::new(source, size)?.finish()?,
+        };
+        if hex_upper(&read) != manifest.input.sha256 {
+            return Err(Failure::refused("the batch in this folder was made from another input"));
+        }
+        job.clean()?;
+        return Ok(manifest.clone());
+    }
+    let cards = Cards {
+        issuer: &dir.issuer,
+        module: &keys.module,
+        opener: &keys.envelopes,
+        today: Start::read(&job.job.started)?.today,
+        backend,
+        scripts: Scripts::Build,
+        supply: None,
+        home: &home.id,
+    };
+    let ticker = terminal::Ticker::new();
+    let settings = Settings {
+        threads: args.threads.map_or(0, usize::from),
+        seed: seed.as_ref(),
+        sealer: (!args.plain).then_some(&recipients as &dyn Sealer),
+        stop: &stop,
+        progress: &ticker,
+    };
+    let facts = Facts {
+        environment: dir.issuer.environment().name().to_owned(),
+        configuration,
+        keys: dir.key_records(&keys),
+        now: Box::new(|| now().to_string()),
+    };
+    let manifest = batch::run(&job, &cards, Input::new(source, size)?, &settings, &facts);
+    ticker.end();
+    Ok(manifest?)
+}
+
+/// The orders, and their digest when it is known before they are read.
+fn source(orders: &Path, must_be_known: bool) -> Result<(InputSource, Option<[u8; 32]>), Failure> {
+    if orders.as_os_str() == "-" {
+        if !must_be_known {
+            return Ok((Box::new(std::io::stdin()), None));
+        }
+        let nonce = Seed::from_os()?.named_stream(b"spool name", Purpose::Envelope).rng().bytes::<8>();
+        let path = std::env::temp_dir().join(format!("dataprep-{}", hex_upper(&nonce)));
+        let spool = Spool::new(std::io::stdin().lock(), &path)?;
+        let digest = spool.digest();
+        return Ok((spool.reader()?, Some(digest)));
+    }
+    let at = |e: std::io::Error| Failure::stopped(format!("read {}: {e}", orders.display()));
+    let file = std::fs::File::open(orders).map_err(at)?;
+    let is_file = file.metadata().map_err(at)?.is_file();
+    if orders.is_dir() {
+        return Err(Failure::usage(format!("--orders {}: is a folder", orders.display())));
+    }
+    let known = if is_file { Some(batch::file_digest(orders)?) } else { None };
+    if known.is_none() && must_be_known {
+        return Err(Failure::usage("--seed needs orders from a file or from standard input"));
+    }
+    Ok((Box::new(file), known))
+}
+
+/// The block size of the batch that is completed.
+fn block_of(out: &Path, resume: Resume) -> Option<u64> {
+    if resume == Resume::No {
+        return None;
+    }
+    let bytes = std::fs::read(out.join(Layout::JOB)).ok()?;
+    Job::read(&bytes).ok().map(|job| job.block)
+}
+
+fn digest_of(configuration: &[emv_dataprep::output::FileDigest]) -> [u8; 32] {
+    let lines: String = configuration.iter().map(|f| format!("{} {}\n", f.sha256, f.path)).collect();
+    sha256(&[lines.as_bytes()])
+}
+
+/// Becomes true when INT or TERM asks to stop; a second one ends the program at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let again = signal_hook::flag::register_conditional_shutdown(
+            signal,
+            i32::from(Exit::Stopped as u8),
+            Arc::clone(&stop),
+        );
+        let first = signal_hook::flag::register(signal, Arc::clone(&stop));
+        again.and(first).map_err(|e| Failure::stopped(format!("listen for signals: {e}")))?;
+    }
+    Ok(stop)
+}
+
+impl From<emv_dataprep::store::StoreError> for Failure {
+    fn from(error: emv_dataprep::store::StoreError) -> Self {
+        BatchError::from(error).into()
+    }
+}

@@ -1,0 +1,107 @@
+//! What the issuer directory tells the witness: keys, and facts of products and profiles.
+
+use std::collections::BTreeMap;
+
+use emv_dataprep::card::CardDate;
+use emv_dataprep::issuer::DerivationOption;
+use emv_dataprep::keys::{CvvKind, KeyUse, tr31};
+use emv_dataprep::output::Manifest;
+use emv_dataprep::profile::{DgiContent, Discretionary, ExpiryOrder, Part};
+use emv_dataprep::secret::Secret;
+use emv_dataprep::verify::{self, CaPublicKey, CardContext, CardLine, Derivation, Keys};
+
+use crate::failure::Failure;
+use crate::issuer_dir::IssuerDir;
+use crate::prepare::Start;
+
+pub struct Facts<'a> {
+    dir: &'a IssuerDir,
+    today: CardDate,
+    /// Transport keys by index: they wrap the keys of single blocks.
+    wrapping: BTreeMap<u8, Secret>,
+    pub keys: Keys,
+}
+
+impl<'a> Facts<'a> {
+    /// Keys of a test issuer are unwrapped; of any other only the public ones are used.
+    pub fn new(dir: &'a IssuerDir, manifest: &Manifest) -> Result<Self, Failure> {
+        let mut keys = Keys::default();
+        let mut wrapping = BTreeMap::new();
+        if dir.is_test() {
+            let kbpk = dir.kbpk()?;
+            for entry in dir.issuer.key_entries() {
+                let (_, key) = tr31::unwrap(&kbpk, &entry.block)
+                    .map_err(|e| Failure::refused(format!("keys.toml: {}: {e}", entry.key)))?;
+                let only = match entry.key.only {
+                    None => "",
+                    Some(CvvKind::Cvv1) => ":cvv1",
+                    Some(CvvKind::Icvv) => ":icvv",
+                    Some(CvvKind::Cvv2) => ":cvv2",
+                };
+                if entry.key.usage == KeyUse::Transport {
+                    wrapping.insert(entry.key.index.0, key.duplicate());
+                }
+                keys.add(&format!("{}{only}", entry.key.usage), entry.key.index.0, key);
+                if let Some(pvki) = entry.attributes.pvki {
+                    keys.set_pvki(entry.key.index.0, pvki);
+                }
+            }
+        }
+        for certificate in dir.issuer.oda_keys().flat_map(|oda| &oda.certificates) {
+            let ca = &certificate.ca;
+            keys.add_ca(CaPublicKey {
+                rid: ca.rid().0,
+                index: ca.index().0,
+                modulus: ca.key().modulus().to_vec(),
+                exponent: ca.key().exponent().to_vec(),
+                checksum: Some(ca.checksum()),
+                expires: None,
+            });
+        }
+        Ok(Self { dir, today: Start::read(&manifest.started)?.today, wrapping, keys })
+    }
+
+    /// What the card's product and profile say.
+    pub fn context(&self, card: &CardLine) -> CardContext {
+        let mut context = CardContext { today: Some(self.today), ..CardContext::default() };
+        context.transport_key = card.transport_key.as_ref().and_then(|name| {
+            let (_, key) = tr31::unwrap(self.wrapping.get(&name.index)?, name.wrapped.as_deref()?).ok()?;
+            Some(key)
+        });
+        if let Some(profile) = self.dir.issuer.profile(&card.profile) {
+            context.derivation = Some(match profile.derivation {
+                DerivationOption::A => Derivation::OptionA,
+                DerivationOption::B => Derivation::OptionB,
+                DerivationOption::C => Derivation::OptionC,
+            });
+            for dgi in profile.payment().flat_map(|(_, payment)| &payment.dgis) {
+                if let DgiContent::CardKeys(uses) = &dgi.content {
+                    let uses = uses.iter().map(ToString::to_string).collect();
+                    context.card_keys.insert(dgi.dgi.0, uses);
+                }
+            }
+        }
+        if let Some(product) = self.dir.issuer.product(&card.product) {
+            context.cvv2_order = product.cvv2.map(|order| match order {
+                ExpiryOrder::Yymm => verify::ExpiryOrder::Yymm,
+                ExpiryOrder::Mmyy => verify::ExpiryOrder::Mmyy,
+            });
+            context.service_code = Some(product.service_code.to_string());
+            context.track1_pattern = product.track1.as_ref().map(pattern);
+            context.track2_pattern = product.track2.as_ref().map(pattern);
+            context.chip_track2_pattern = product.track2.as_ref().map(pattern);
+        }
+        context
+    }
+}
+
+/// The pattern as `products/*.toml` writes it.
+fn pattern(discretionary: &Discretionary) -> String {
+    let parts = discretionary.parts().iter().map(|part| match part {
+        Part::Digits(digits) => digits.as_str(),
+        Part::Cvv => "cvv",
+        Part::Pvv => "pvv",
+        Part::Pvki => "pvki",
+    });
+    parts.collect::<Vec<_>>().join("|")
+}
