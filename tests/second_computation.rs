@@ -1,5 +1,5 @@
-//! Every card value computed a second time by plain code that shares nothing with the library: 10,000 random cases for
-//! each algorithm.
+//! Each primitive and codec beside a second computation that shares no code with it (`tests/plain`): random cases,
+//! the same ones in every run. `CASES` (an environment variable) asks for more than 10,000.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -9,243 +9,108 @@
 
 mod plain;
 
-use emv_dataprep::card::{Pan, Pin, Psn};
 use emv_dataprep::crypto::aes::AesKey;
-use emv_dataprep::crypto::mac::Padding;
-use emv_dataprep::crypto::rng::{Purpose, Seed};
+use emv_dataprep::crypto::mac::{Padding, cmac_aes, cmac_tdes, retail_mac};
+use emv_dataprep::crypto::rng::{Purpose, Seed, StreamRng};
 use emv_dataprep::crypto::tdes::TdesKey;
-use emv_dataprep::issuer::decimal::DecimalizationTable;
-use emv_dataprep::issuer::session_key::{self, Tree};
-use emv_dataprep::issuer::{
-    DerivationOption, PinBlockFormat, cryptogram, cvc3, cvv, ibm3624, icc_key, pin_block, pvv,
-};
+use emv_dataprep::crypto::{hash, tdes};
+use emv_dataprep::keys::tr31::{Algorithm, Header, Mode, Usage, Version, wrap_with_pad};
 use emv_dataprep::secret::Secret;
-use plain::des::{self, tdes, word};
-use plain::{Cases, decimalize, hex, unhex};
 
-const CASES: usize = 10_000;
-
-fn pan_text(cases: &mut Cases) -> String {
-    let len = 12 + cases.below(8) as usize;
-    cases.digits(len)
+fn cases() -> u32 {
+    std::env::var("CASES").ok().map_or(10_000, |n| n.parse().unwrap())
 }
 
-fn pin(text: &str) -> Pin {
-    Pin::from_digits(&text.bytes().map(|b| b - b'0').collect::<Vec<_>>()).unwrap()
+/// Random cases of one test, named so that no two tests draw the same.
+fn each(name: &str, mut case: impl FnMut(&mut Draw)) {
+    let mut draw = Draw(Seed::fixed([0x5A; 32]).named_stream(name.as_bytes(), Purpose::TestIssuer).rng());
+    (0..cases()).for_each(|_| case(&mut draw));
 }
 
-/// PAN and PSN on text, as A1.4 of Book 2 says it.
-fn plain_y(option: DerivationOption, pan: &str, psn: &str) -> String {
-    let x = format!("{pan}{psn}");
-    match option {
-        DerivationOption::C => format!("{x:0>32}"),
-        DerivationOption::B if pan.len() > 16 => {
-            let even = if x.len() % 2 == 1 { format!("0{x}") } else { x };
-            decimalize(&hex(&plain::sha1::sha1(&unhex(&even))), 16)
-        }
-        _ => format!("{x:0>16}")[x.len().max(16) - 16..].to_owned(),
+struct Draw(StreamRng);
+
+impl Draw {
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut out = vec![0; len];
+        self.0.fill(&mut out);
+        out
     }
-}
 
-fn plain_icc_key(option: DerivationOption, imk: &[u8], pan: &str, psn: &str) -> Vec<u8> {
-    let y = unhex(&plain_y(option, pan, psn));
-    if option == DerivationOption::C {
-        let y: [u8; 16] = y.try_into().unwrap();
-        let both = [plain::aes::encrypt(imk, y), plain::aes::encrypt(imk, y.map(|b| !b))].concat();
-        return both[..imk.len()].to_vec();
+    fn one_of(&mut self, of: &[usize]) -> usize {
+        of[self.0.below(u32::try_from(of.len()).unwrap()).unwrap() as usize]
     }
-    let mut key = [tdes(imk, word(&y)).to_be_bytes(), tdes(imk, !word(&y)).to_be_bytes()].concat();
-    des::parity(&mut key);
-    key
-}
 
-#[test]
-fn the_plain_ciphers_are_right_themselves() {
-    // FIPS 197 C.1 to C.3, SP 800-67 style DES example, FIPS 180 "abc".
-    let block: [u8; 16] = unhex("00112233445566778899AABBCCDDEEFF").try_into().unwrap();
-    let key: Vec<u8> = (0..32).collect();
-    assert_eq!(hex(&plain::aes::encrypt(&key[..16], block)), "69C4E0D86A7B0430D8CDB78070B4C55A");
-    assert_eq!(hex(&plain::aes::encrypt(&key[..24], block)), "DDA97CA4864CDFE06EAF70A0EC0D7191");
-    assert_eq!(hex(&plain::aes::encrypt(&key, block)), "8EA2B7CA516745BFEAFC49904B496089");
-    let key = unhex("133457799BBCDFF1");
-    assert_eq!(des::encrypt(&key, 0x0123_4567_89AB_CDEF), 0x85E8_1354_0F0A_B405);
-    assert_eq!(des::decrypt(&key, 0x85E8_1354_0F0A_B405), 0x0123_4567_89AB_CDEF);
-    assert_eq!(hex(&plain::sha1::sha1(b"abc")), "A9993E364706816ABA3E25717850C26C9CD0D89D");
-}
-
-#[test]
-fn icc_master_keys() {
-    let mut cases = Cases(0x1CC1);
-    for option in [DerivationOption::A, DerivationOption::B, DerivationOption::C] {
-        for _ in 0..CASES {
-            let (pan, psn) = (pan_text(&mut cases), cases.digits(2));
-            let len = if option == DerivationOption::C { 16 + 8 * cases.below(3) as usize } else { 16 };
-            let imk = cases.bytes(len);
-            let psn_type: Psn = psn.parse().unwrap();
-            let pan_type = Pan::without_check(&pan).unwrap();
-            let got = icc_key::derive(option, &Secret::copy_of(&imk), &pan_type, psn_type).unwrap();
-            assert_eq!(hex(got.expose()), hex(&plain_icc_key(option, &imk, &pan, &psn)), "{option:?}");
-        }
+    fn up_to(&mut self, len: u32) -> Vec<u8> {
+        let len = self.0.below(len).unwrap() as usize;
+        self.bytes(len)
     }
 }
 
 #[test]
-fn card_verification_values() {
-    let mut cases = Cases(0xC77);
-    for _ in 0..CASES {
-        let (pan, expiry, code) = (pan_text(&mut cases), cases.digits(4), cases.digits(3));
-        let key = cases.bytes(16);
-        let d = unhex(&format!("{:0<32}", format!("{pan}{expiry}{code}")));
-        let t = tdes(&key, des::encrypt(&key[..8], word(&d)) ^ word(&d[8..]));
-        let want = decimalize(&hex(&t.to_be_bytes()), 3);
-        let expiry: [u8; 4] = expiry.bytes().map(|b| b - b'0').collect::<Vec<_>>().try_into().unwrap();
-        let cvk = TdesKey::from_bytes(&key).unwrap();
-        let pan = Pan::without_check(&pan).unwrap();
-        let got = cvv::compute(&cvk, &pan, expiry, code.parse().unwrap(), cvv::DIGITS).unwrap();
-        assert_eq!(got.to_text().as_str(), want);
-    }
-}
-
-#[test]
-fn pin_verification_values_natural_pins_and_offsets() {
-    let mut cases = Cases(0x9FF);
-    let table_text = "9876543210123456";
-    let table: DecimalizationTable = table_text.parse().unwrap();
-    for _ in 0..CASES {
-        let (pan, pvki) = (pan_text(&mut cases), cases.below(10) as u8);
-        let len = 4 + cases.below(9) as usize;
-        let pin_text = cases.digits(len);
-        let key = cases.bytes(16);
-        let pvk = TdesKey::from_bytes(&key).unwrap();
-        let tsp = format!("{}{pvki}{}", &pan[pan.len() - 12..pan.len() - 1], &pin_text[..4]);
-        let v = hex(&tdes(&key, word(&unhex(&tsp))).to_be_bytes());
-        let got = pvv::compute(&pvk, &Pan::without_check(&pan).unwrap(), pvki, &pin(&pin_text)).unwrap();
-        assert_eq!(got.to_text().as_str(), decimalize(&v, 4));
-
-        let data: [u8; 8] = cases.bytes(8).try_into().unwrap();
-        let e = hex(&tdes(&key, word(&data)).to_be_bytes());
-        let natural: String = e
-            .chars()
-            .take(len)
-            .map(|c| table_text.as_bytes()[c.to_digit(16).unwrap() as usize] as char)
-            .collect();
-        let got = ibm3624::natural_pin(&pvk, data, &table, len).unwrap();
-        assert_eq!(got, pin(&natural));
-        let offset: String = pin_text
-            .bytes()
-            .zip(natural.bytes())
-            .map(|(p, n)| char::from(b'0' + (10 + p - n) % 10))
-            .collect();
-        assert_eq!(ibm3624::offset(&got, &pin(&pin_text)).unwrap().to_text().as_str(), offset);
-    }
-}
-
-#[test]
-fn pin_blocks() {
-    let mut cases = Cases(0x9B10);
-    let mut fill = Seed::fixed([8; 32]).named_stream(b"fill", Purpose::ReturnPinFill).rng();
-    for _ in 0..CASES {
-        let pan_text = pan_text(&mut cases);
-        let pan = Pan::without_check(&pan_text).unwrap();
-        let len = 4 + cases.below(9) as usize;
-        let pin_text = cases.digits(len);
-        let held = pin(&pin_text);
-        let account = word(&unhex(&format!(
-            "{:0>16}",
-            &pan_text[pan_text.len().saturating_sub(13)..pan_text.len() - 1]
-        )));
-        let mut block =
-            |format| u64::from_be_bytes(*pin_block::clear_block(format, &held, &pan, &mut fill).unwrap());
-        let padded = |control: u8| word(&unhex(&format!("{:F<16}", format!("{control}{len:X}{pin_text}"))));
-        assert_eq!(block(PinBlockFormat::Iso0), padded(0) ^ account);
-        assert_eq!(block(PinBlockFormat::Iso2), padded(2));
-        let one = hex(&block(PinBlockFormat::Iso1).to_be_bytes());
-        assert!(one.starts_with(&format!("1{len:X}{pin_text}")));
-        let three = hex(&(block(PinBlockFormat::Iso3) ^ account).to_be_bytes());
-        let (head, filler) = three.split_at(2 + len);
-        assert_eq!(head, format!("3{len:X}{pin_text}"));
-        assert!(filler.chars().all(|c| ('A'..='F').contains(&c)));
-
-        let random: [u8; 8] = cases.bytes(8).try_into().unwrap();
-        let key_len = 16 + 8 * cases.below(3) as usize;
-        let key = cases.bytes(key_len);
-        let field: [u8; 16] =
-            unhex(&format!("{:A<16}{}", format!("4{len:X}{pin_text}"), hex(&random))).try_into().unwrap();
-        let m = pan_text.len() - 12;
-        let pan_field = unhex(&format!("{:0<32}", format!("{m}{pan_text}")));
-        let mut middle = plain::aes::encrypt(&key, field);
-        middle.iter_mut().zip(pan_field).for_each(|(a, b)| *a ^= b);
-        let aes = AesKey::from_bytes(&key).unwrap();
-        let got = pin_block::iso4_encrypt(
-            &aes,
-            &pin_block::iso4_pin_field(&held, random),
-            &pin_block::iso4_pan_field(&pan),
-        );
-        assert_eq!(got, plain::aes::encrypt(&key, middle));
-    }
-}
-
-#[test]
-fn session_keys_and_cryptograms() {
-    let mut cases = Cases(0x5E55);
-    for case in 0..CASES {
-        let key = cases.bytes(16);
-        let mk = Secret::copy_of(&key);
-        let r: [u8; 8] = cases.bytes(8).try_into().unwrap();
-        let f = |third: u64| (word(&r) & !(0xFF << 40)) | (third << 40);
-        let mut sk = [tdes(&key, f(0xF0)).to_be_bytes(), tdes(&key, f(0x0F)).to_be_bytes()].concat();
-        des::parity(&mut sk);
-        assert_eq!(session_key::common_tdes(&mk, r).unwrap().expose(), sk);
-
-        let count = cases.below(70) as usize;
-        let data = cases.bytes(count);
+fn des_and_tdes() {
+    each("tdes", |draw| {
+        let len = draw.one_of(&[16, 24]);
+        let (key, block) = (draw.bytes(len), draw.bytes(8));
         let cipher = TdesKey::from_bytes(&key).unwrap();
-        for (padding, first) in [(Padding::Bit, Some(0x80)), (Padding::Zeros, None)] {
-            let mut padded = data.clone();
-            padded.extend(first);
-            while padded.is_empty() || !padded.len().is_multiple_of(8) {
-                padded.push(0);
-            }
-            let want = des::retail_mac(&key, &padded).to_be_bytes();
-            assert_eq!(cryptogram::application_cryptogram(&cipher, padding, &data), want);
-            if padding == Padding::Bit {
-                assert_eq!(cvc3::ivcvc3(&cipher, &data), want[6..]);
-            }
-        }
-
-        let arc: [u8; 2] = cases.bytes(2).try_into().unwrap();
-        let x = word(&r) ^ (u64::from(u16::from_be_bytes(arc)) << 48);
-        assert_eq!(cryptogram::arpc_method_1(&cipher, r, arc), tdes(&key, x).to_be_bytes());
-
-        let (iv, un): ([u8; 2], [u8; 4]) =
-            (cases.bytes(2).try_into().unwrap(), cases.bytes(4).try_into().unwrap());
-        let block = word(&[iv.as_slice(), &un, &arc].concat());
-        let want = format!("{:05}", tdes(&key, block) & 0xFFFF);
-        assert_eq!(cvc3::cvc3(&cipher, iv, un, arc).to_text().as_str(), want);
-
-        // The tree takes up to 32 operations a case: a tenth of the cases.
-        if case % 10 == 0 {
-            let iv: [u8; 16] = cases.bytes(16).try_into().unwrap();
-            for (tree, height, branch) in [(Tree::Height8, 8, 4), (Tree::Height16, 16, 2)] {
-                let want = plain_tree(&key, u16::from_be_bytes(arc), height, branch, &iv);
-                assert_eq!(session_key::emv2000(&mk, arc, tree, iv).unwrap().expose(), want);
-            }
-        }
-    }
+        let block8 = block.clone().try_into().unwrap();
+        assert_eq!(cipher.encrypt_block(block8).to_vec(), plain::des::tdes_encrypt(&key, &block));
+        assert_eq!(cipher.decrypt_block(block8).to_vec(), plain::des::tdes_decrypt(&key, &block));
+        assert_eq!(cipher.left_encrypt(block8).to_vec(), plain::des::encrypt(&key[..8], &block));
+        assert_eq!(cipher.middle_decrypt(block8).to_vec(), plain::des::decrypt(&key[8..16], &block));
+        let single = tdes::des_encrypt_block(&key[..8], block8).unwrap();
+        assert_eq!(single.to_vec(), plain::des::encrypt(&key[..8], &block));
+    });
 }
 
-/// The key tree as the annex defines it: the keys from the root to the leaf, the initial value before them.
-fn plain_tree(mk: &[u8], atc: u16, height: u32, branch: u16, iv: &[u8]) -> Vec<u8> {
-    let mut path = vec![iv.to_vec(), mk.to_vec()];
-    for level in 1..=height {
-        let step = u64::from(u32::from(atc) / u32::from(branch).pow(height - level) % u32::from(branch));
-        let (above, parent) = (&path[path.len() - 2], &path[path.len() - 1]);
-        let left = tdes(parent, word(above) ^ step);
-        let right = tdes(parent, word(&above[8..]) ^ step ^ 0xF0);
-        path.push([left.to_be_bytes(), right.to_be_bytes()].concat());
-    }
-    let (leaf, above) = (&path[path.len() - 1], &path[path.len() - 3]);
-    let mut key: Vec<u8> = leaf.iter().zip(above).map(|(a, b)| a ^ b).collect();
-    des::parity(&mut key);
-    key
+#[test]
+fn aes() {
+    each("aes", |draw| {
+        let len = draw.one_of(&[16, 24, 32]);
+        let (key, block) = (draw.bytes(len), draw.bytes(16));
+        let cipher = AesKey::from_bytes(&key).unwrap();
+        let got = cipher.encrypt_block(block.clone().try_into().unwrap());
+        assert_eq!(got.to_vec(), plain::aes::encrypt(&key, &block));
+        assert_eq!(cipher.decrypt_block(got).to_vec(), block);
+    });
+}
+
+#[test]
+fn macs() {
+    each("macs", |draw| {
+        let (two, long, aes) = (draw.bytes(16), draw.one_of(&[16, 24]), draw.one_of(&[16, 24, 32]));
+        let (tdes_key, aes_key, message) = (draw.bytes(long), draw.bytes(aes), draw.up_to(40));
+        let key = TdesKey::from_bytes(&two).unwrap();
+        let retail = retail_mac(&key, [0; 8], Padding::Bit, &message).to_vec();
+        assert_eq!(retail, plain::retail_mac(&two, &message));
+        let got = cmac_tdes(&Secret::copy_of(&tdes_key), &[&message]).unwrap().to_vec();
+        assert_eq!(got, plain::cmac(8, |b| plain::des::tdes_encrypt(&tdes_key, b), &message));
+        let got = cmac_aes(&Secret::copy_of(&aes_key), &[&message]).unwrap().to_vec();
+        assert_eq!(got, plain::cmac(16, |b| plain::aes::encrypt(&aes_key, b), &message));
+    });
+}
+
+#[test]
+fn hashes() {
+    each("hashes", |draw| {
+        let (key, message) = (draw.up_to(100), draw.up_to(200));
+        assert_eq!(hash::sha1(&[&message]).to_vec(), plain::sha::sha1(&message));
+        assert_eq!(hash::sha256(&[&message]).to_vec(), plain::sha::sha256(&message));
+        let got = hash::hmac_sha256(&Secret::copy_of(&key), &[&message]);
+        assert_eq!(got.to_vec(), plain::sha::hmac_sha256(&key, &message));
+    });
+}
+
+#[test]
+fn key_blocks() {
+    each("tr31", |draw| {
+        let version = if draw.one_of(&[0, 1]) == 0 { Version::B } else { Version::D };
+        let (sizes, block): (&[usize], _) =
+            if version == Version::B { (&[16, 24], 8) } else { (&[16, 24, 32], 16) };
+        let (kbpk_len, key_len) = (draw.one_of(sizes), draw.one_of(&[16, 24]));
+        let (kbpk, key) = (draw.bytes(kbpk_len), draw.bytes(key_len));
+        let pad = draw.bytes(block * 3 - (key_len + 2) % block);
+        let header = Header::new(version, Usage::D0, Algorithm::TDEA, Mode::ANY);
+        let got = wrap_with_pad(&Secret::copy_of(&kbpk), &header, &Secret::copy_of(&key), &pad).unwrap();
+        assert_eq!(got, plain::key_block(&kbpk, &got[..16], &key, &pad));
+    });
 }

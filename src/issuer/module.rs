@@ -81,6 +81,13 @@ impl fmt::Debug for DigitValue {
 #[derive(Debug)]
 pub struct HeldPin(pub(super) Pin);
 
+impl HeldPin {
+    /// How many digits the PIN has.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// A transport key: one that is loaded, or one made for this block.
 #[derive(Debug)]
 pub struct TransportKey {

@@ -3,16 +3,20 @@
 
 mod components;
 mod diversify;
+pub mod jwe;
+mod jwk;
 mod kcv;
 mod known;
 mod name;
 mod ring;
 mod session;
 mod source;
+mod strict_json;
 pub mod tr31;
 
 pub use components::{Parity, combine_components};
 pub use diversify::{ChannelKey, Diversification};
+pub use jwk::{PrivateJwk, PublicJwk};
 pub use kcv::{Kcv, KcvMethod};
 pub use known::is_known_test_key;
 pub use name::{CvvKind, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};

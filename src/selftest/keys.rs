@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::bytes::from_hex;
 use crate::crypto::tdes::TdesKey;
 use crate::keys::{
-    ChannelKey, Diversification, KcvMethod, Parity, Scp02Key, Scp03Key, combine_components, tr31,
+    ChannelKey, Diversification, KcvMethod, Parity, PrivateJwk, PublicJwk, Scp02Key, Scp03Key,
+    combine_components, jwe, tr31,
 };
 use crate::secret::Secret;
 
@@ -29,6 +30,7 @@ pub(super) fn run(kind: &str, case: &Case<'_>) -> Option<Outcome> {
         "tr31_kbpk_derive" => tr31_kbpk_derive(case),
         "tr31_reject" => case.secret("kbpk").and_then(|k| refusal(tr31::unwrap(&k, case.text("keyblock")?))),
         "tr31_header_reject" => case.text("header").and_then(|h| refusal(h.parse::<tr31::Header>())),
+        "ecdh_es_concat_kdf" => ecdh_es(case),
         _ => return None,
     })
 }
@@ -138,4 +140,15 @@ fn tr31_kbpk_derive(case: &Case<'_>) -> Outcome {
     };
     let keys = tr31::derive(&case.secret("kbpk")?, version)?;
     Ok(Computed::new().hex("kbek", keys.kbek.expose()).hex("kbak", keys.kbak.expose()))
+}
+
+/// RFC 7518, 4.6: the JWK of one side with its private part, the public JWK of the other.
+fn ecdh_es(case: &Case<'_>) -> Outcome {
+    let key = PrivateJwk::from_json(case.text("private_jwk")?.as_bytes())?;
+    let peer = PublicJwk::from_json(case.text("public_jwk")?.as_bytes())?;
+    let bits = u16::try_from(case.int("bits")?)
+        .map_err(|_| Trouble::Record("input bits is too large".to_owned()))?;
+    let (apu, apv) = (case.text("apu")?.as_bytes(), case.text("apv")?.as_bytes());
+    let derived = jwe::agree(&key, &peer, case.text("algorithm")?, apu, apv, bits)?;
+    Ok(Computed::new().hex("key", derived.expose()))
 }

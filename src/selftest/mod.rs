@@ -14,6 +14,7 @@ mod oda;
 mod pin;
 mod primitives;
 mod report;
+mod tlv;
 
 use serde_json::{Map, Value};
 
@@ -33,6 +34,7 @@ const AREAS: &[Area] = &[
     pin::run,
     oda::run,
     ecc::run,
+    tlv::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
@@ -40,6 +42,7 @@ const BUILTIN: &[&str] = &[
     // areas
     include_str!("builtin/primitives.json"),
     include_str!("builtin/keys.json"),
+    include_str!("builtin/tlv.json"),
 ];
 
 /// Members of `expected` that are not values.

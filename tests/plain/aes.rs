@@ -1,8 +1,6 @@
-//! AES of FIPS 197, enciphering only; the S-box is computed, not copied.
+//! AES from FIPS 197: the S-box is computed from the inverse in the field, not looked up.
 
-use std::sync::OnceLock;
-
-fn mul(mut a: u8, mut b: u8) -> u8 {
+fn times(mut a: u8, mut b: u8) -> u8 {
     let mut out = 0;
     while b != 0 {
         if b & 1 == 1 {
@@ -14,20 +12,28 @@ fn mul(mut a: u8, mut b: u8) -> u8 {
     out
 }
 
-fn sbox() -> &'static [u8; 256] {
-    static BOX: OnceLock<[u8; 256]> = OnceLock::new();
-    BOX.get_or_init(|| {
-        let mut out = [0; 256];
-        for x in 0..=255_u8 {
-            // The inverse in the field is the 254th power.
-            let inverse = (0..254).fold(1, |p, _| mul(p, x));
-            out[usize::from(x)] = (0..5).fold(0x63, |v, i| v ^ inverse.rotate_left(i));
-        }
-        out
-    })
+/// The S-box: the inverse (a^254), then the affine map of section 5.1.1.
+pub(crate) fn s_box() -> Vec<u8> {
+    (0..=255_u8)
+        .map(|a| {
+            let inverse = (0..254).fold(1, |p, _| times(p, a));
+            inverse
+                ^ inverse.rotate_left(1)
+                ^ inverse.rotate_left(2)
+                ^ inverse.rotate_left(3)
+                ^ inverse.rotate_left(4)
+                ^ 0x63
+        })
+        .collect()
 }
 
-fn expand(key: &[u8]) -> Vec<[u8; 4]> {
+fn box_once() -> &'static [u8] {
+    static BOX: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BOX.get_or_init(s_box)
+}
+
+fn words(key: &[u8]) -> Vec<[u8; 4]> {
+    let s = box_once();
     let nk = key.len() / 4;
     let mut w: Vec<[u8; 4]> = key.chunks(4).map(|c| c.try_into().unwrap()).collect();
     let mut rcon = 1;
@@ -35,45 +41,37 @@ fn expand(key: &[u8]) -> Vec<[u8; 4]> {
         let mut t = w[i - 1];
         if i % nk == 0 {
             t.rotate_left(1);
-            t = t.map(|b| sbox()[usize::from(b)]);
+            t = t.map(|b| s[usize::from(b)]);
             t[0] ^= rcon;
-            rcon = mul(rcon, 2);
+            rcon = times(rcon, 2);
         } else if nk > 6 && i % nk == 4 {
-            t = t.map(|b| sbox()[usize::from(b)]);
+            t = t.map(|b| s[usize::from(b)]);
         }
         let before = w[i - nk];
-        w.push([0, 1, 2, 3].map(|j| before[j] ^ t[j]));
+        w.push(std::array::from_fn(|j| before[j] ^ t[j]));
     }
     w
 }
 
-pub(crate) fn encrypt(key: &[u8], block: [u8; 16]) -> [u8; 16] {
-    let w = expand(key);
+pub(crate) fn encrypt(key: &[u8], block: &[u8]) -> Vec<u8> {
+    let (s, w) = (box_once(), words(key));
     let rounds = w.len() / 4 - 1;
-    let mut state = block;
-    let add = |state: &mut [u8; 16], round: usize| {
-        for (i, b) in state.iter_mut().enumerate() {
-            *b ^= w[4 * round + i / 4][i % 4];
-        }
-    };
-    add(&mut state, 0);
-    for round in 1..=rounds {
-        let substituted = state.map(|b| sbox()[usize::from(b)]);
-        let mut shifted = [0; 16];
-        for (i, slot) in shifted.iter_mut().enumerate() {
-            // Row i % 4 moves left by its number.
-            *slot = substituted[(i + 4 * (i % 4)) % 16];
-        }
-        state = shifted;
-        if round < rounds {
-            for column in state.chunks_mut(4) {
-                let c = [column[0], column[1], column[2], column[3]];
-                for (i, slot) in column.iter_mut().enumerate() {
-                    *slot = mul(c[i], 2) ^ mul(c[(i + 1) % 4], 3) ^ c[(i + 2) % 4] ^ c[(i + 3) % 4];
-                }
+    let mut state = block.to_vec();
+    for round in 0..=rounds {
+        if round > 0 {
+            // SubBytes and ShiftRows: row r of column c comes from column c + r.
+            state = (0..16).map(|i| s[usize::from(state[(i + 4 * (i % 4)) % 16])]).collect();
+            if round < rounds {
+                state = (0..16)
+                    .map(|i| {
+                        let column = &state[i / 4 * 4..i / 4 * 4 + 4];
+                        let at = |n: usize| column[(i + n) % 4];
+                        times(at(0), 2) ^ times(at(1), 3) ^ at(2) ^ at(3)
+                    })
+                    .collect();
             }
         }
-        add(&mut state, round);
+        state = state.iter().zip(w[round * 4..round * 4 + 4].concat()).map(|(a, b)| a ^ b).collect();
     }
     state
 }

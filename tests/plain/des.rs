@@ -1,9 +1,87 @@
-//! DES from the tables of FIPS 46-3, bit by bit.
+//! DES from FIPS 46-3: a block is 64 truth values, bit 1 first, and every table is the printed one.
+
+fn bits(bytes: &[u8]) -> Vec<bool> {
+    bytes.iter().flat_map(|b| (0..8).map(move |i| b >> (7 - i) & 1 == 1)).collect()
+}
+
+fn bytes(bits: &[bool]) -> Vec<u8> {
+    bits.chunks(8).map(|c| c.iter().fold(0, |b, x| b << 1 | u8::from(*x))).collect()
+}
+
+fn permute(bits: &[bool], table: &[u8]) -> Vec<bool> {
+    table.iter().map(|i| bits[usize::from(*i) - 1]).collect()
+}
+
+fn round_keys(key: &[u8]) -> Vec<Vec<bool>> {
+    let cd = permute(&bits(key), &PC1);
+    let (mut c, mut d) = (cd[..28].to_vec(), cd[28..].to_vec());
+    let mut keys = Vec::new();
+    for shift in [1, 1, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 1] {
+        c.rotate_left(shift);
+        d.rotate_left(shift);
+        keys.push(permute(&[c.clone(), d.clone()].concat(), &PC2));
+    }
+    keys
+}
+
+fn run(keys: &[Vec<bool>], block: &[u8]) -> Vec<u8> {
+    let lr = permute(&bits(block), &IP);
+    let (mut l, mut r) = (lr[..32].to_vec(), lr[32..].to_vec());
+    for key in keys {
+        let mut out = Vec::new();
+        for (s, six) in
+            permute(&r, &E).iter().zip(key).map(|(a, b)| a ^ b).collect::<Vec<_>>().chunks(6).enumerate()
+        {
+            let row = usize::from(six[0]) * 2 + usize::from(six[5]);
+            let column = six[1..5].iter().fold(0, |n, x| n << 1 | usize::from(*x));
+            let value = S[s][row * 16 + column];
+            out.extend((0..4).map(|i| value >> (3 - i) & 1 == 1));
+        }
+        let f = permute(&out, &P);
+        let next = l.iter().zip(&f).map(|(a, b)| a ^ b).collect();
+        l = std::mem::replace(&mut r, next);
+    }
+    // The halves are not exchanged after the last round: the inverse of IP by search in its table.
+    let joined = [r, l].concat();
+    let mut out = vec![false; 64];
+    for (i, from) in IP.iter().enumerate() {
+        out[usize::from(*from) - 1] = joined[i];
+    }
+    bytes(&out)
+}
+
+pub(crate) fn encrypt(key: &[u8], block: &[u8]) -> Vec<u8> {
+    run(&round_keys(key), block)
+}
+
+pub(crate) fn decrypt(key: &[u8], block: &[u8]) -> Vec<u8> {
+    let mut keys = round_keys(key);
+    keys.reverse();
+    run(&keys, block)
+}
+
+fn parts(key: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    (&key[..8], &key[8..16], if key.len() == 24 { &key[16..] } else { &key[..8] })
+}
+
+pub(crate) fn tdes_encrypt(key: &[u8], block: &[u8]) -> Vec<u8> {
+    let (k1, k2, k3) = parts(key);
+    encrypt(k3, &decrypt(k2, &encrypt(k1, block)))
+}
+
+pub(crate) fn tdes_decrypt(key: &[u8], block: &[u8]) -> Vec<u8> {
+    let (k1, k2, k3) = parts(key);
+    decrypt(k1, &encrypt(k2, &decrypt(k3, block)))
+}
 
 const IP: [u8; 64] = [
     58, 50, 42, 34, 26, 18, 10, 2, 60, 52, 44, 36, 28, 20, 12, 4, 62, 54, 46, 38, 30, 22, 14, 6, 64, 56, 48,
     40, 32, 24, 16, 8, 57, 49, 41, 33, 25, 17, 9, 1, 59, 51, 43, 35, 27, 19, 11, 3, 61, 53, 45, 37, 29, 21,
     13, 5, 63, 55, 47, 39, 31, 23, 15, 7,
+];
+const E: [u8; 48] = [
+    32, 1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9, 8, 9, 10, 11, 12, 13, 12, 13, 14, 15, 16, 17, 16, 17, 18, 19, 20,
+    21, 20, 21, 22, 23, 24, 25, 24, 25, 26, 27, 28, 29, 28, 29, 30, 31, 32, 1,
 ];
 const P: [u8; 32] = [
     16, 7, 20, 21, 29, 12, 28, 17, 1, 15, 23, 26, 5, 18, 31, 10, 2, 8, 24, 14, 32, 27, 3, 9, 19, 13, 30, 6,
@@ -18,7 +96,6 @@ const PC2: [u8; 48] = [
     14, 17, 11, 24, 1, 5, 3, 28, 15, 6, 21, 10, 23, 19, 12, 4, 26, 8, 16, 7, 27, 20, 13, 2, 41, 52, 31, 37,
     47, 55, 30, 40, 51, 45, 33, 48, 44, 49, 39, 56, 34, 53, 46, 42, 50, 36, 29, 32,
 ];
-const SHIFTS: [u32; 16] = [1, 1, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 1];
 const S: [[u8; 64]; 8] = [
     [
         14, 4, 13, 1, 2, 15, 11, 8, 3, 10, 6, 12, 5, 9, 0, 7, 0, 15, 7, 4, 14, 2, 13, 1, 10, 6, 12, 11, 9, 5,
@@ -61,78 +138,3 @@ const S: [[u8; 64]; 8] = [
         3, 5, 6, 11,
     ],
 ];
-
-/// Picks bits of a `width`-bit value, numbered from 1 at the most significant end.
-fn permute(value: u64, width: u32, table: &[u8]) -> u64 {
-    table.iter().fold(0, |out, bit| (out << 1) | ((value >> (width - u32::from(*bit))) & 1))
-}
-
-fn round_keys(key: u64) -> [u64; 16] {
-    let both = permute(key, 64, &PC1);
-    let (mut c, mut d) = (both >> 28, both & 0x0FFF_FFFF);
-    SHIFTS.map(|s| {
-        c = ((c << s) | (c >> (28 - s))) & 0x0FFF_FFFF;
-        d = ((d << s) | (d >> (28 - s))) & 0x0FFF_FFFF;
-        permute((c << 28) | d, 56, &PC2)
-    })
-}
-
-fn feistel(right: u64, key: u64) -> u64 {
-    let mut out = 0;
-    for (i, sbox) in S.iter().enumerate() {
-        // Six bits of the expansion: bits 4i-1 to 4i+4 of the right half, cyclic, most significant first.
-        let six = (0..6).fold(0, |v, j| {
-            let bit = (4 * i + 31 + j) % 32;
-            (v << 1) | ((right >> (31 - bit)) & 1)
-        }) ^ ((key >> (42 - 6 * i)) & 0x3F);
-        let row = ((six >> 4) & 2) | (six & 1);
-        let column = (six >> 1) & 0xF;
-        out = (out << 4) | u64::from(sbox[(row * 16 + column) as usize]);
-    }
-    permute(out, 32, &P)
-}
-
-fn run(keys: impl Iterator<Item = u64>, block: u64) -> u64 {
-    let mixed = permute(block, 64, &IP);
-    let (mut left, mut right) = (mixed >> 32, mixed & 0xFFFF_FFFF);
-    for key in keys {
-        (left, right) = (right, left ^ feistel(right, key));
-    }
-    let joined = (right << 32) | left;
-    // The final permutation undoes the initial one.
-    IP.iter()
-        .enumerate()
-        .fold(0, |out, (i, bit)| out | (((joined >> (63 - i)) & 1) << (64 - u32::from(*bit))))
-}
-
-pub(crate) fn encrypt(key: &[u8], block: u64) -> u64 {
-    run(round_keys(word(key)).into_iter(), block)
-}
-
-pub(crate) fn decrypt(key: &[u8], block: u64) -> u64 {
-    run(round_keys(word(key)).into_iter().rev(), block)
-}
-
-/// Two-key TDES.
-pub(crate) fn tdes(key: &[u8], block: u64) -> u64 {
-    let (left, right) = key.split_at(8);
-    encrypt(left, decrypt(right, encrypt(left, block)))
-}
-
-pub(crate) fn word(bytes: &[u8]) -> u64 {
-    u64::from_be_bytes(bytes[..8].try_into().unwrap())
-}
-
-/// Odd parity, counted bit by bit.
-pub(crate) fn parity(key: &mut [u8]) {
-    for b in key {
-        let ones: u32 = (1..8).map(|i| u32::from((*b >> i) & 1)).sum();
-        *b = (*b & 0xFE) | u8::from(ones.is_multiple_of(2));
-    }
-}
-
-/// MAC algorithm 3 over whole blocks.
-pub(crate) fn retail_mac(key: &[u8], padded: &[u8]) -> u64 {
-    let chain = padded.chunks(8).fold(0, |c, b| encrypt(&key[..8], c ^ word(b)));
-    encrypt(&key[..8], decrypt(&key[8..], chain))
-}

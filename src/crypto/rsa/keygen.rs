@@ -65,7 +65,7 @@ use crate::crypto::rng::CardStream;
 use crate::error::{ErrorKind, Result};
 
 /// Attempts for one key. A second one has a chance below 2^-90.
-const MAX_ATTEMPTS: u64 = 16;
+pub(super) const MAX_ATTEMPTS: u64 = 16;
 
 /// Tests that one prime may take before the search is given up as broken: FIPS 186-5 allows 10 · bits, we give more, as a window
 /// counts for all its offsets. A window of 1024 without a prime has a chance below 6 %.
@@ -183,14 +183,14 @@ pub fn generate(spec: KeySpec, stream: &CardStream) -> Result<RsaPrivate> {
 #[must_use]
 pub fn generate_batch(backend: Backend, jobs: &[(KeySpec, &CardStream)]) -> Vec<Result<RsaPrivate>> {
     match backend {
-        Backend::Portable | Backend::Avx2 | Backend::Avx512 => {
-            jobs.iter().map(|(spec, stream)| generate(*spec, stream)).collect()
-        }
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx512 => super::lanes::generate_batch(jobs),
+        _ => jobs.iter().map(|(spec, stream)| generate(*spec, stream)).collect(),
     }
 }
 
 /// Steps 2 to 4 of the key: the bounds, the parts, the consistency test. None moves on to the next attempt.
-pub(super) fn finish(
+fn finish(
     spec: &KeySpec,
     stream: &CardStream,
     attempt: u64,
@@ -203,19 +203,19 @@ pub(super) fn finish(
     }
     let len = bits / 8;
     let key = RsaPrivate::from_primes(&sample::to_be(p, len), &sample::to_be(q, len), spec.exponent())?;
+    if !within_bounds(spec, &key)? {
+        return Ok(None);
+    }
+    key.apply(&sample::consistency_block(stream, attempt, key.public().len()))?;
+    Ok(Some(key))
+}
+
+/// Whether d is large enough. The size of the modulus follows from the primes' top bits.
+pub(super) fn within_bounds(spec: &KeySpec, key: &RsaPrivate) -> Result<bool> {
     if key.public().bits() != spec.bits() {
         return Err(ErrorKind::Internal("a modulus of the wrong size").into());
     }
-    if key.has_small_d()? {
-        return Ok(None);
-    }
-    let mut block = vec![0; key.public().len()];
-    stream.sub(&[sample::CONSISTENCY, attempt]).rng().fill(&mut block);
-    if let Some(first) = block.first_mut() {
-        *first = 0;
-    }
-    key.apply(&block)?;
-    Ok(Some(key))
+    key.has_small_d().map(|small| !small)
 }
 
 /// The prime of one side and attempt.

@@ -6,6 +6,8 @@
 
 mod check;
 pub mod keygen;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod mont;
 mod num;
 mod pkcs8;
@@ -209,22 +211,37 @@ impl RsaPrivate {
         let dq = num::inverse_of_small(exponent.get(), &q1)?;
         let qinv = q.invert_odd_mod(&num::odd(&p)?).into_option().map(Zeroizing::new);
         let qinv = qinv.ok_or(ErrorKind::KeyRefused("q has no inverse mod p"))?;
+        Self::assemble([&p, &q, &dp, &dq, &qinv], exponent)
+    }
 
-        let n = num::to_be(&p.concatenating_mul(&*q), width.saturating_mul(2))?;
+    /// The key of its CRT parts p > q, dP, dQ, qInv.
+    fn assemble([p, q, dp, dq, qinv]: [&Num; 5], exponent: Exponent) -> Result<Self> {
+        let width = (p.bits_precision() / 8) as usize;
+        let n = num::to_be(&p.concatenating_mul(&**q), width.saturating_mul(2))?;
         let zeros = n.iter().take_while(|b| **b == 0).count();
         let public = RsaPublic::new(n.get(zeros..).unwrap_or_default(), &exponent.to_bytes())?;
         let needed = (p.bits_vartime() as usize).div_ceil(8);
         let part_len = public.len().div_ceil(2).max(needed);
         let part = |n: &Num| num::to_be(n, part_len).map(|bytes| Secret::copy_of(&bytes));
         Ok(Self {
-            p: part(&p)?,
-            q: part(&q)?,
-            dp: part(&dp)?,
-            dq: part(&dq)?,
-            qinv: part(&qinv)?,
+            p: part(p)?,
+            q: part(q)?,
+            dp: part(dp)?,
+            dq: part(dq)?,
+            qinv: part(qinv)?,
             public,
             exponent,
         })
+    }
+
+    /// The key of two primes p > q whose qInv is known.
+    #[cfg(target_arch = "x86_64")]
+    fn from_primes_and_qinv(p: &[u8], q: &[u8], qinv: &[u8], exponent: Exponent) -> Result<Self> {
+        let [p, q, qinv] = [p, q, qinv].map(|bytes| num::from_be(bytes, p.len()));
+        let (p, q, qinv) = (p?, q?, qinv?);
+        let dp = num::inverse_of_small(exponent.get(), &num::less_one(&p))?;
+        let dq = num::inverse_of_small(exponent.get(), &num::less_one(&q))?;
+        Self::assemble([&p, &q, &dp, &dq, &qinv], exponent)
     }
 
     /// The public key.

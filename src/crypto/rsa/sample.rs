@@ -31,7 +31,17 @@ impl Side {
 }
 
 /// The path of the sub-streams that are no prime's: the block of the pair-wise consistency test.
-pub(super) const CONSISTENCY: u64 = 2;
+const CONSISTENCY: u64 = 2;
+
+/// The block that the pair-wise consistency test signs: `len` bytes, the first of them zero.
+pub(super) fn consistency_block(stream: &CardStream, attempt: u64, len: usize) -> Vec<u8> {
+    let mut block = vec![0; len];
+    stream.sub(&[CONSISTENCY, attempt]).rng().fill(&mut block);
+    if let Some(first) = block.first_mut() {
+        *first = 0;
+    }
+    block
+}
 
 /// Where a search stands: side, attempt and window number.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ pub(super) const TABLE_END: u32 = 1 << 16;
 const COUNT: usize = count();
 const GROUP_COUNT: usize = group_count();
 
-static PRIMES: [u16; COUNT] = primes();
+pub(super) const PRIMES: [u16; COUNT] = primes();
 static GROUPS: [Group; GROUP_COUNT] = groups();
 
 /// Neighbouring primes whose product fits a word: the window's start is reduced once for all of them.
@@ -59,7 +59,7 @@ pub(super) fn survivors<const N: usize>(window: &Window, spec: &KeySpec, depth: 
 
 /// Strikes the offsets t with residue + 2t = 0 mod p, for an odd p.
 #[inline]
-fn strike(struck: &mut [bool], p: u32, residue: u32) {
+pub(super) fn strike(struck: &mut [bool], p: u32, residue: u32) {
     let negative = p - residue;
     let half = if negative.is_multiple_of(2) { negative / 2 } else { negative / 2 + p / 2 + 1 };
     let mut t = if half == p { 0 } else { half } as usize;

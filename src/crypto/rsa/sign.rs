@@ -28,11 +28,13 @@ use crate::error::{ErrorKind, Result};
 #[must_use]
 pub fn sign_batch(backend: Backend, key: &RsaPrivate, blocks: &[Vec<u8>]) -> Vec<Result<Vec<u8>>> {
     match backend {
-        Backend::Portable | Backend::Avx2 | Backend::Avx512 => portable(key, blocks),
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx512 => super::lanes::sign_batch(key, blocks),
+        _ => portable(key, blocks),
     }
 }
 
-fn portable(key: &RsaPrivate, blocks: &[Vec<u8>]) -> Vec<Result<Vec<u8>>> {
+pub(super) fn portable(key: &RsaPrivate, blocks: &[Vec<u8>]) -> Vec<Result<Vec<u8>>> {
     macro_rules! by_words {
         ($($n:literal)+) => {
             match words_of_primes(key) {
@@ -172,7 +174,7 @@ fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
 }
 
 /// a b + c as `len` bytes, big-endian.
-fn multiply_add<const N: usize>(a: &[u64; N], b: &[u64; N], c: &[u64; N], len: usize) -> Vec<u8> {
+pub(super) fn multiply_add<const N: usize>(a: &[u64; N], b: &[u64; N], c: &[u64; N], len: usize) -> Vec<u8> {
     let mut product = Zeroizing::new(vec![0_u64; N.saturating_mul(2)]);
     for (to, from) in product.iter_mut().zip(c) {
         *to = *from;

@@ -1,0 +1,154 @@
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use crate::card::CardDate;
+use crate::crypto::backend::Backend;
+use crate::crypto::rng::Seed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::issuer::SecurityModule;
+use crate::keys::{PrivateJwk, jwe};
+use crate::order::{EnvelopeOpener, OpenError, RawOrder, parse_order};
+use crate::output::{card_line, mailer_line, return_line};
+use crate::prepare::{
+    CardRequest, Context, PreparedCard, Rejection, RsaKeySupply, Scripts, TransportKeys, prepare_batch,
+};
+use crate::profile::{DestinationId, Issuer};
+
+use super::pipeline::{BlockNumber, Head, Made, Pipeline};
+
+/// Private keys that D1 encrypts card data for, by their ids.
+#[derive(Debug, Default)]
+pub struct EnvelopeKeys(BTreeMap<String, PrivateJwk>);
+
+impl EnvelopeKeys {
+    /// Adds a key under the id that `issuer.toml` gives it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] if the key has another id.
+    pub fn add(&mut self, kid: &str, key: PrivateJwk) -> Result<()> {
+        if key.public().kid() != kid {
+            return Err(ErrorKind::Value("the key's kid is another one").into());
+        }
+        self.0.insert(kid.to_owned(), key);
+        Ok(())
+    }
+}
+
+impl EnvelopeOpener for EnvelopeKeys {
+    fn open(&self, compact: &str) -> std::result::Result<Zeroizing<Vec<u8>>, OpenError> {
+        let open = || {
+            let key = self.0.get(&jwe::recipient(compact).ok()?)?;
+            let (_, plaintext) = jwe::open(key, compact).ok()?;
+            Some(Zeroizing::new(plaintext.expose().to_vec()))
+        };
+        open().ok_or(OpenError::Crypto)
+    }
+}
+
+/// The pipeline of a batch: orders read by [`crate::order`], prepared by [`crate::prepare`], written by
+/// [`crate::output`].
+#[derive(Clone, Copy)]
+pub struct Cards<'a> {
+    /// The issuer's configuration.
+    pub issuer: &'a Issuer,
+    /// Asked to work with keys.
+    pub module: &'a dyn SecurityModule,
+    /// Opens `encryptedData`.
+    pub opener: &'a (dyn EnvelopeOpener + Sync),
+    /// The day on which the batch started.
+    pub today: CardDate,
+    /// Which kernels work.
+    pub backend: Backend,
+    /// Whether personalization scripts are built.
+    pub scripts: Scripts,
+    /// Ready RSA keys.
+    pub supply: Option<&'a dyn RsaKeySupply>,
+    /// Where the issuer return goes.
+    pub home: &'a DestinationId,
+}
+
+impl std::fmt::Debug for Cards<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cards").field("issuer", &self.issuer.id()).finish_non_exhaustive()
+    }
+}
+
+impl Pipeline for Cards<'_> {
+    type Request = CardRequest;
+    type Block = TransportKeys;
+
+    fn parse(&self, order: &RawOrder) -> (Head, Result<CardRequest, Rejection>) {
+        match parse_order(self.issuer, self.opener, order, self.today) {
+            Ok(request) => {
+                let head = Head {
+                    position: request.position,
+                    card_id: Some(request.card_id.clone()),
+                    issuer_request_id: request.issuer_request_id.clone(),
+                    channel: Some(request.channel),
+                    destination: Some(request.destination.clone()),
+                };
+                (head, Ok(request))
+            }
+            Err(refused) => {
+                let head = Head {
+                    position: refused.position,
+                    card_id: refused.card_id,
+                    issuer_request_id: refused.issuer_request_id,
+                    channel: refused.channel,
+                    destination: refused.destination,
+                };
+                (head, Err(refused.rejection))
+            }
+        }
+    }
+
+    fn begin(&self, seed: &Seed, block: BlockNumber) -> Result<TransportKeys> {
+        TransportKeys::for_block(self.issuer, self.module, seed, block.0)
+    }
+
+    fn prepare(
+        &self,
+        seed: &Seed,
+        block: &TransportKeys,
+        requests: &[CardRequest],
+    ) -> Result<Vec<Result<Made, Rejection>>> {
+        let context = Context {
+            issuer: self.issuer,
+            module: self.module,
+            seed,
+            today: self.today,
+            backend: self.backend,
+            transport_keys: block,
+            scripts: self.scripts,
+            supply: self.supply,
+        };
+        let cards = prepare_batch(&context, requests)?;
+        cards.into_iter().map(|card| card.map_or_else(|r| Ok(Err(r)), |c| self.lines(&c).map(Ok))).collect()
+    }
+
+    fn issuer_return(&self) -> &DestinationId {
+        self.home
+    }
+}
+
+impl Cards<'_> {
+    fn lines(&self, card: &PreparedCard) -> Result<Made> {
+        let mailer = match &card.mailer {
+            None => None,
+            Some(mailer) => {
+                let to = self.issuer.pin_mailer();
+                let to =
+                    to.ok_or_else(|| Error::new(ErrorKind::Internal("a PIN mailer without a destination")))?;
+                Some((to.id.clone(), mailer_line(mailer)))
+            }
+        };
+        Ok(Made {
+            channel: card.channel,
+            destination: card.destination.clone(),
+            card: card_line(card),
+            mailer,
+            issuer_return: return_line(&card.issuer_return),
+        })
+    }
+}

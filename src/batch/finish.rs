@@ -1,0 +1,174 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::bytes::hex_upper;
+use crate::crypto::hash::sha256;
+use crate::output::{Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest};
+use crate::store::FileWriter;
+
+use super::attempt::read_record;
+use super::{BatchError, BlockNumber, BlockRecord, Layout, OpenJob};
+
+/// What the manifest says beside the batch itself.
+pub struct Facts {
+    /// `test` or `production`.
+    pub environment: String,
+    /// Every configuration file.
+    pub configuration: Vec<FileDigest>,
+    /// Every key.
+    pub keys: Vec<KeyRecord>,
+    /// The clock, RFC 3339.
+    pub now: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+impl std::fmt::Debug for Facts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Facts({})", self.environment)
+    }
+}
+
+/// Removes attempts that no record names: what a kill left.
+pub(super) fn discard_dead_attempts(job: &OpenJob) -> Result<(), BatchError> {
+    let OpenJob { layout, store, job: described, .. } = job;
+    store.create_folders(&layout.records())?;
+    store.create_folders(&layout.attempts())?;
+    let mut committed = BTreeSet::new();
+    for number in record_numbers(job)? {
+        if let Some(record) = read_record(store, layout, &described.batch, number)? {
+            committed.insert(record.attempt);
+        }
+    }
+    for name in store.list(&layout.attempts())? {
+        if !name.to_str().is_some_and(|n| committed.contains(n)) {
+            store.remove_folder(&layout.attempts().join(name))?;
+        }
+    }
+    // What was linked before a kill is made durable before anything is built on it.
+    store.sync_folder(&layout.records())?;
+    Ok(())
+}
+
+fn record_numbers(job: &OpenJob) -> Result<Vec<BlockNumber>, BatchError> {
+    let names = job.store.list(&job.layout.records())?;
+    let number = |name: &std::ffi::OsString| name.to_str()?.strip_suffix(".json")?.parse().ok();
+    Ok(names.iter().filter_map(number).map(BlockNumber).collect())
+}
+
+/// A part of a committed block that stays in its attempt's folder, checked against the record.
+pub(super) fn part(job: &OpenJob, record: &BlockRecord, file: &FileRecord) -> Result<Vec<u8>, BatchError> {
+    let path = job.layout.attempt(&record.attempt).join(&file.path);
+    let bytes = job.store.read(&path)?;
+    bytes.filter(|b| hex_upper(&sha256(&[b])) == file.sha256).ok_or_else(|| {
+        BatchError::Refused(format!("{}: differs from what its block's record says", path.display()))
+    })
+}
+
+/// Assembles statuses, rejections and the manifest from the records, and removes the work folder.
+pub(super) fn finish(
+    open: &OpenJob,
+    blocks: u64,
+    orders: u64,
+    digest: [u8; 32],
+    facts: &Facts,
+) -> Result<Manifest, BatchError> {
+    let OpenJob { job, layout, store, .. } = open;
+    let input = hex_upper(&digest);
+    let beyond = record_numbers(open)?.iter().any(|n| n.0 >= blocks);
+    if beyond || job.input.as_ref().is_some_and(|known| *known != input) {
+        return Err(BatchError::Refused(
+            "the batch in this folder was started with another input, or the input changed while it was read"
+                .to_owned(),
+        ));
+    }
+    let mut status = Assembly::start(open, Layout::STATUS)?;
+    let mut rejected = Assembly::start(open, Layout::REJECTED)?;
+    let mut counts = Counts::default();
+    let mut files = Vec::new();
+    let mut folders = BTreeSet::new();
+    for number in (0..blocks).map(BlockNumber) {
+        let record = read_record(store, layout, &job.batch, number)?
+            .ok_or(BatchError::Internal("a block was not committed"))?;
+        counts.add(&record.counts);
+        status.add(&part(open, &record, &record.status)?, record.status.cards)?;
+        rejected.add(&part(open, &record, &record.rejected)?, record.rejected.cards)?;
+        for file in record.files {
+            folders.extend(layout.file(&file.path).parent().map(PathBuf::from));
+            files.push(file);
+        }
+    }
+    if counts.orders != orders {
+        return Err(BatchError::Internal("orders and statuses differ in number"));
+    }
+    // The renames of all blocks become durable at once, before anything says that they are.
+    for folder in folders {
+        store.sync_folder(&folder)?;
+    }
+    files.push(status.finish(open)?);
+    files.push(rejected.finish(open)?);
+    let job_text = store.read(&layout.file(Layout::JOB))?.unwrap_or_default();
+    files.push(FileRecord {
+        path: Layout::JOB.to_owned(),
+        sha256: hex_upper(&sha256(&[&job_text])),
+        bytes: job_text.len() as u64,
+        cards: 0,
+    });
+    store.sync_folder(layout.root())?;
+    files.sort();
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT.to_owned(),
+        engine: job.engine.clone(),
+        batch: job.batch.clone(),
+        environment: facts.environment.clone(),
+        started: job.started.clone(),
+        ended: (facts.now)(),
+        input: InputRecord { sha256: input, orders },
+        configuration: facts.configuration.clone(),
+        keys: facts.keys.clone(),
+        seed_commitment: job.seed_commitment.clone(),
+        counts,
+        files,
+        manifest_sha256: String::new(),
+    };
+    let text = manifest.to_json();
+    store.publish(&layout.scratch("batch.json"), &layout.file(Layout::MANIFEST), text.as_bytes())?;
+    clean(open)?;
+    Manifest::read(text.as_bytes()).map_err(|_| BatchError::Internal("the manifest cannot be read back"))
+}
+
+/// Removes the work folder of a batch whose manifest is written.
+pub(super) fn clean(open: &OpenJob) -> Result<(), BatchError> {
+    open.store.remove_folder(&open.layout.work())?;
+    open.store.sync_folder(open.layout.root())?;
+    Ok(())
+}
+
+/// A file put together from the parts of all blocks.
+struct Assembly {
+    writer: FileWriter,
+    name: &'static str,
+    lines: u64,
+}
+
+impl Assembly {
+    fn start(open: &OpenJob, name: &'static str) -> Result<Self, BatchError> {
+        let path = open.layout.scratch(name);
+        open.store.remove_file(&path)?;
+        Ok(Self { writer: open.store.start(&path)?, name, lines: 0 })
+    }
+
+    fn add(&mut self, part: &[u8], lines: u64) -> Result<(), BatchError> {
+        self.lines = self.lines.saturating_add(lines);
+        Ok(self.writer.write(part)?)
+    }
+
+    fn finish(self, open: &OpenJob) -> Result<FileRecord, BatchError> {
+        let written = self.writer.finish()?;
+        open.store.rename(&open.layout.scratch(self.name), &open.layout.file(self.name))?;
+        Ok(FileRecord {
+            path: self.name.to_owned(),
+            sha256: hex_upper(&written.sha256),
+            bytes: written.bytes,
+            cards: self.lines,
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! A batch that survives: orders in, one committed block after the other, the manifest last.
+//!
+//! This is the only place that knows threads. The reader cuts the input into blocks of positions; a few blocks are in
+//! flight at a time, each worked on in chunks over all cores, so that memory does not grow with the input.
+//!
+//! # Commit
+//!
+//! The block is the unit. An attempt writes all files of its block (cards, PIN mailers, issuer return, statuses) under
+//! its own names and syncs them. One `link(2)` of the block record, which lists the files with their SHA-256, commits
+//! the attempt; a name that is taken means that another attempt came first, and this one counts for nothing. The files
+//! move to their final names after that; this follows from the record and can be repeated. So cards, mailers and
+//! returns of a block always come from one attempt, and with them one seed.
+//!
+//! # What stands in the output folder while a batch runs
+//!
+//! | path | holds |
+//! |---|---|
+//! | `job.json` | start, batch id, digests of what the batch was started with |
+//! | `.job/attempts/NNNNNN-*/` | files of one attempt at block NNNNNN |
+//! | `.job/records/NNNNNN.json` | the record that commits block NNNNNN, with the running digest of the input |
+//! | `prepared/`, `pin-mailers/`, `issuer-return/` | files of committed blocks |
+//! | `batch.json` | the manifest: written last, then `.job` goes |
+//!
+//! # Second use of a cardId
+//!
+//! Blocks are parsed side by side, then pass one after the other, in input order, through the set of cardIds. A block
+//! that is committed already gives its cardIds from its statuses.
+
+mod attempt;
+mod cards;
+mod error;
+mod finish;
+mod input;
+mod job;
+mod layout;
+mod pipeline;
+mod record;
+mod run;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+pub use cards::{Cards, EnvelopeKeys};
+pub use error::{BatchError, Exit};
+pub use finish::Facts;
+pub use input::{Input, InputSource, Spool, file_digest};
+pub use job::{Description, Job, OpenJob, Resume, open};
+pub use layout::Layout;
+pub use pipeline::{BlockNumber, Head, Made, Pipeline};
+pub use record::BlockRecord;
+pub use run::{NoProgress, Progress, Settings, run};

@@ -1,0 +1,67 @@
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorKind, Result};
+use crate::output::{Counts, FileRecord};
+
+const FORMAT: &str = "emv-dataprep/record/1";
+
+/// The record that commits one block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlockRecord {
+    format: String,
+    /// Batch id.
+    pub batch: String,
+    /// Number of the block.
+    pub block: u64,
+    /// Folder of the attempt that made it.
+    pub attempt: String,
+    /// Running digest of the input up to the end of the block.
+    pub input: String,
+    /// Counts of the block.
+    pub counts: Counts,
+    /// Files with their final names; in the attempt's folder they have the number that is their place here.
+    pub files: Vec<FileRecord>,
+    /// The block's part of `status.jsonl`.
+    pub status: FileRecord,
+    /// The block's part of `rejected.jsonl`.
+    pub rejected: FileRecord,
+}
+
+/// The parts of a record that its attempt knows.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) batch: String,
+    pub(super) block: u64,
+    pub(super) attempt: String,
+    pub(super) input: String,
+    pub(super) counts: Counts,
+    pub(super) files: Vec<FileRecord>,
+    pub(super) status: FileRecord,
+    pub(super) rejected: FileRecord,
+}
+
+impl BlockRecord {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { batch, block, attempt, input, counts, files, status, rejected } = parts;
+        Self { format: FORMAT.to_owned(), batch, block, attempt, input, counts, files, status, rejected }
+    }
+
+    /// The record as it is written.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for anything else.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let record: Self = serde_json::from_slice(bytes).map_err(|_| ErrorKind::Format("a block record"))?;
+        if record.format != FORMAT {
+            return Err(ErrorKind::Unsupported("this format of block record").into());
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,360 @@
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::card::CardId;
+use crate::crypto::rng::Seed;
+use crate::output::{Counts, Manifest, OrderOutcome, Sealer, StatusLine};
+use crate::prepare::Rejection;
+
+use super::attempt::{self, Frame, Outcome};
+use super::finish::{self, Facts};
+use super::input::{Block, Input};
+use super::pipeline::{Head, Made, Pipeline};
+use super::seen::Seen;
+use super::{BatchError, BlockNumber, BlockRecord, OpenJob};
+
+/// Blocks that are worked on at the same time: one computes while another waits for the disk.
+const BLOCKS_IN_FLIGHT: usize = 3;
+
+/// Orders of a block that go through the steps of the pipeline together.
+const CHUNK: usize = 64;
+
+/// How a batch runs.
+#[derive(Clone, Copy)]
+pub struct Settings<'a> {
+    /// Threads that compute; 0 takes one for each core.
+    pub threads: usize,
+    /// A fixed seed (test issuers); without one each block draws its own.
+    pub seed: Option<&'a Seed>,
+    /// Who seals the files; `None` leaves the outer envelope out (test issuers).
+    pub sealer: Option<&'a dyn Sealer>,
+    /// Becomes true when the batch is to stop at a block boundary.
+    pub stop: &'a AtomicBool,
+    /// Who is told of every block.
+    pub progress: &'a dyn Progress,
+}
+
+impl std::fmt::Debug for Settings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// Is told how a batch goes on.
+pub trait Progress: Sync {
+    /// A block is committed (or was, before this run).
+    fn block(&self, counts: &Counts);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn block(&self, _: &Counts) {}
+}
+
+/// Runs a batch to its manifest.
+///
+/// # Errors
+/// [`BatchError`]; everything that is committed stays, and a later run completes it.
+pub fn run<P: Pipeline>(
+    job: &OpenJob,
+    pipeline: &P,
+    mut input: Input,
+    settings: &Settings<'_>,
+    facts: &Facts,
+) -> Result<Manifest, BatchError> {
+    finish::discard_dead_attempts(job)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
+    let pool = pool.map_err(|_| BatchError::Internal("the threads cannot be started"))?;
+    let shared = Shared {
+        job,
+        pipeline,
+        settings,
+        pool,
+        turns: Turns::new(Seen::new(&job.layout.scratch("card-ids"))?),
+        failure: Mutex::new(None),
+    };
+    let (sender, receiver) = sync_channel(1);
+    let receiver = Mutex::new(receiver);
+    let blocks = std::thread::scope(|scope| {
+        let sender = sender;
+        for _ in 0..BLOCKS_IN_FLIGHT {
+            scope.spawn(|| shared.work(&receiver));
+        }
+        let mut blocks = 0_u64;
+        while !shared.has_failed() {
+            if settings.stop.load(Ordering::Relaxed) {
+                shared.fail(BatchError::Interrupted);
+                break;
+            }
+            match input.next_block() {
+                Ok(Some(block)) => {
+                    blocks = blocks.saturating_add(1);
+                    if sender.send(block).is_err() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(e) => {
+                    shared.fail(e);
+                    break;
+                }
+            }
+        }
+        drop(sender);
+        blocks
+    });
+    if let Some(failure) = shared.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(failure);
+    }
+    let orders = input.orders();
+    let digest = input.finish()?;
+    finish::finish(job, blocks, orders, digest, facts)
+}
+
+struct Shared<'a, P: Pipeline> {
+    job: &'a OpenJob,
+    pipeline: &'a P,
+    settings: &'a Settings<'a>,
+    pool: rayon::ThreadPool,
+    turns: Turns,
+    failure: Mutex<Option<BatchError>>,
+}
+
+type Parsed<R> = Vec<(Head, Result<R, Rejection>)>;
+
+impl<P: Pipeline> Shared<'_, P> {
+    fn work(&self, receiver: &Mutex<Receiver<Block>>) {
+        loop {
+            let received = lock(receiver).recv();
+            let Ok(block) = received else { return };
+            let number = block.number;
+            // A failure lets the others through, so that nobody waits for a turn that never comes.
+            if self.has_failed() {
+                self.turns.pass(number);
+                continue;
+            }
+            let done = catch_unwind(AssertUnwindSafe(|| self.block(block)));
+            match done.unwrap_or(Err(BatchError::Internal("a block could not be worked on"))) {
+                Ok(record) => self.settings.progress.block(&record.counts),
+                Err(e) => self.fail(e),
+            }
+            self.turns.pass(number);
+        }
+    }
+
+    fn block(&self, block: Block) -> Result<BlockRecord, BatchError> {
+        let OpenJob { job, layout, store, .. } = self.job;
+        if let Some(record) = attempt::read_record(store, layout, &job.batch, block.number)? {
+            if record.input != block.input || record.counts.orders != block.orders.len() as u64 {
+                return Err(BatchError::Refused(
+                    "the batch in this folder was started with another input".to_owned(),
+                ));
+            }
+            let ids = self.committed_ids(&record)?;
+            let ids = ids.iter().map(|(position, id)| (*position, id));
+            self.turns.take(block.number, |seen| seen.block(ids))?;
+            attempt::publish(store, layout, &record)?;
+            return Ok(record);
+        }
+        let parsed: Parsed<P::Request> =
+            self.pool.install(|| block.orders.par_iter().map(|o| self.parse(o)).collect());
+        drop(block.orders);
+        let ids = parsed.iter().filter_map(|(head, _)| Some((head.position, head.card_id.as_ref()?)));
+        let twice = self.turns.take(block.number, |seen| seen.block(ids))?;
+
+        let fresh;
+        let seed = match self.settings.seed {
+            Some(fixed) => fixed,
+            None => {
+                fresh = Seed::from_os().map_err(BatchError::Lost)?;
+                &fresh
+            }
+        };
+        let outcomes = self.pool.install(|| self.prepare(block.number, seed, parsed, &twice))?;
+        let frame = Frame {
+            store,
+            layout,
+            batch: &job.batch,
+            sealer: self.settings.sealer,
+            issuer_return: self.pipeline.issuer_return(),
+        };
+        let record = attempt::commit(&frame, block.number, block.input, seed, &outcomes)?;
+        attempt::publish(store, layout, &record)?;
+        Ok(record)
+    }
+
+    /// cardIds of a committed block, from its statuses.
+    fn committed_ids(&self, record: &BlockRecord) -> Result<Vec<(u64, CardId)>, BatchError> {
+        let text = finish::part(self.job, record, &record.status)?;
+        let damaged = || BatchError::Refused("a committed status cannot be read".to_owned());
+        let text = String::from_utf8(text).map_err(|_| damaged())?;
+        let mut ids = Vec::new();
+        for line in text.lines() {
+            let line = StatusLine::read(line).map_err(|_| damaged())?;
+            if let Some(id) = line.card_id.and_then(|id| id.parse().ok()) {
+                ids.push((line.position, id));
+            }
+        }
+        Ok(ids)
+    }
+
+    fn parse(&self, order: &crate::order::RawOrder) -> (Head, Result<P::Request, Rejection>) {
+        catch_unwind(AssertUnwindSafe(|| self.pipeline.parse(order))).unwrap_or_else(|_| {
+            let head = Head {
+                position: order.position(),
+                card_id: None,
+                issuer_request_id: None,
+                channel: None,
+                destination: None,
+            };
+            (head, Err(our_fault()))
+        })
+    }
+
+    fn prepare(
+        &self,
+        number: BlockNumber,
+        seed: &Seed,
+        parsed: Parsed<P::Request>,
+        twice: &BTreeSet<u64>,
+    ) -> Result<Vec<Outcome>, BatchError> {
+        let keys = self.pipeline.begin(seed, number).map_err(BatchError::Lost)?;
+        let mut chunks = Vec::new();
+        let mut rest = parsed.into_iter().peekable();
+        while rest.peek().is_some() {
+            chunks.push(rest.by_ref().take(CHUNK).collect::<Vec<_>>());
+        }
+        let done: Result<Vec<Vec<Outcome>>, BatchError> =
+            chunks.into_par_iter().map(|chunk| self.chunk(seed, &keys, chunk, twice)).collect();
+        Ok(done?.into_iter().flatten().collect())
+    }
+
+    fn chunk(
+        &self,
+        seed: &Seed,
+        keys: &P::Block,
+        chunk: Parsed<P::Request>,
+        twice: &BTreeSet<u64>,
+    ) -> Result<Vec<Outcome>, BatchError> {
+        let mut heads = Vec::with_capacity(chunk.len());
+        let mut requests = Vec::new();
+        for (head, parsed) in chunk {
+            let parsed = if twice.contains(&head.position) {
+                Err(Rejection::value("cardId", "this cardId was used before in this batch"))
+            } else {
+                parsed
+            };
+            let rejection = match parsed {
+                Ok(request) => {
+                    requests.push(request);
+                    None
+                }
+                Err(rejection) => Some(rejection),
+            };
+            heads.push((head, rejection));
+        }
+        let mut made = self.made(seed, keys, &requests)?.into_iter();
+        let outcomes = heads.into_iter().map(|(head, rejection)| {
+            let result = match rejection {
+                Some(rejection) => Err(rejection),
+                None => made.next().unwrap_or_else(|| Err(our_fault())),
+            };
+            let (made, rejection) = match result {
+                Ok(made) => (Some(made), None),
+                Err(rejection) => (None, Some(rejection)),
+            };
+            let Head { position, card_id, issuer_request_id, channel, destination } = head;
+            (OrderOutcome { position, card_id, issuer_request_id, channel, destination, rejection }, made)
+        });
+        Ok(outcomes.collect())
+    }
+
+    /// Prepares requests together. A panic makes them go one by one, so that it takes one card with it and never the
+    /// batch; nothing of its message is told.
+    fn made(
+        &self,
+        seed: &Seed,
+        keys: &P::Block,
+        requests: &[P::Request],
+    ) -> Result<Vec<Result<Made, Rejection>>, BatchError> {
+        let together = catch_unwind(AssertUnwindSafe(|| self.pipeline.prepare(seed, keys, requests)));
+        match together {
+            Ok(Ok(made)) if made.len() == requests.len() => return Ok(made),
+            Ok(Err(e)) => return Err(BatchError::Lost(e)),
+            _ if requests.len() < 2 => return Ok(requests.iter().map(|_| Err(our_fault())).collect()),
+            _ => {}
+        }
+        let mut out = Vec::with_capacity(requests.len());
+        for request in requests.chunks(1) {
+            out.extend(self.made(seed, keys, request)?);
+        }
+        Ok(out)
+    }
+
+    fn fail(&self, error: BatchError) {
+        lock(&self.failure).get_or_insert(error);
+        self.turns.open_all();
+    }
+
+    fn has_failed(&self) -> bool {
+        lock(&self.failure).is_some()
+    }
+}
+
+fn our_fault() -> Rejection {
+    Rejection::internal("this order could not be worked on")
+}
+
+/// The set of cardIds, reached by one block after the other in input order.
+struct Turns {
+    state: Mutex<(u64, bool)>,
+    changed: Condvar,
+    seen: Mutex<Seen>,
+}
+
+impl Turns {
+    const fn new(seen: Seen) -> Self {
+        Self { state: Mutex::new((0, false)), changed: Condvar::new(), seen: Mutex::new(seen) }
+    }
+
+    /// Waits for the block's turn, works on the set, and passes the turn on.
+    fn take<T>(
+        &self,
+        number: BlockNumber,
+        work: impl FnOnce(&mut Seen) -> Result<T, BatchError>,
+    ) -> Result<T, BatchError> {
+        let waiting = self.changed.wait_while(lock(&self.state), |(next, open)| *next < number.0 && !*open);
+        let open = waiting.unwrap_or_else(PoisonError::into_inner).1;
+        if open {
+            return Err(BatchError::Interrupted);
+        }
+        let done = work(&mut lock(&self.seen));
+        self.pass(number);
+        done
+    }
+
+    /// The turn of this block is over.
+    fn pass(&self, number: BlockNumber) {
+        let mut state = lock(&self.state);
+        state.0 = state.0.max(number.0.saturating_add(1));
+        self.changed.notify_all();
+    }
+
+    /// Nobody waits any more.
+    fn open_all(&self) {
+        lock(&self.state).1 = true;
+        self.changed.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,215 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::hex_upper;
+use crate::crypto::hash::sha256;
+use crate::error::{ErrorKind, Result};
+
+/// Value of the member `format`.
+pub const MANIFEST_FORMAT: &str = "emv-dataprep/batch/1";
+
+/// `batch.json`: what went into a batch and what came out. Written last, so that a folder without it is an unfinished
+/// batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`].
+    pub format: String,
+    /// Name and version of the engine.
+    pub engine: String,
+    /// Batch id: in the protected header of every sealed file.
+    pub batch: String,
+    /// `test` or `production`.
+    pub environment: String,
+    /// Start, RFC 3339: the day of all expiry checks.
+    pub started: String,
+    /// End, RFC 3339.
+    pub ended: String,
+    /// The input.
+    pub input: InputRecord,
+    /// Every configuration file that was read.
+    pub configuration: Vec<FileDigest>,
+    /// Every key that was loaded.
+    pub keys: Vec<KeyRecord>,
+    /// Commitment to a fixed seed; null without one.
+    pub seed_commitment: Option<String>,
+    /// Counts.
+    pub counts: Counts,
+    /// Every file of the batch but this one.
+    pub files: Vec<FileRecord>,
+    /// SHA-256 of this document with an empty text in this place.
+    pub manifest_sha256: String,
+}
+
+/// The input of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputRecord {
+    /// SHA-256 of its bytes as they came.
+    pub sha256: String,
+    /// How many orders.
+    pub orders: u64,
+}
+
+/// A configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileDigest {
+    /// Path in the issuer directory.
+    pub path: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// A key that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRecord {
+    /// Its use.
+    #[serde(rename = "use")]
+    pub usage: String,
+    /// Its index.
+    pub index: String,
+    /// Its check value; for an issuer RSA key the first three bytes of the SHA-256 of its modulus.
+    pub kcv: String,
+    /// Which key source works with it.
+    pub source: String,
+}
+
+/// Counts of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counts {
+    /// Orders.
+    pub orders: u64,
+    /// Cards prepared.
+    pub prepared: u64,
+    /// Orders rejected.
+    pub rejected: u64,
+    /// Cards prepared, by channel.
+    pub by_channel: BTreeMap<String, u64>,
+    /// Orders rejected, by errorCode.
+    pub by_error: BTreeMap<String, u64>,
+}
+
+/// A file of the batch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRecord {
+    /// Path in the output folder.
+    pub path: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+    /// How many cards (mailers, returns, lines) it tells of.
+    pub cards: u64,
+}
+
+impl Counts {
+    /// Adds the counts of a part.
+    pub fn add(&mut self, part: &Self) {
+        self.orders = self.orders.saturating_add(part.orders);
+        self.prepared = self.prepared.saturating_add(part.prepared);
+        self.rejected = self.rejected.saturating_add(part.rejected);
+        for (whole, part) in [(&mut self.by_channel, &part.by_channel), (&mut self.by_error, &part.by_error)]
+        {
+            for (name, count) in part {
+                let sum = whole.entry(name.clone()).or_default();
+                *sum = sum.saturating_add(*count);
+            }
+        }
+    }
+}
+
+impl Manifest {
+    /// The document, for people and programs; `manifest_sha256` is computed anew.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut whole = self.clone();
+        whole.manifest_sha256 = String::new();
+        whole.manifest_sha256 = hex_upper(&sha256(&[whole.text().as_bytes()]));
+        whole.text()
+    }
+
+    /// Reads a document back: every byte must be as [`Manifest::to_json`] writes it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for another form, [`ErrorKind::Value`] for one that was changed.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|_| ErrorKind::Format("a batch manifest"))?;
+        if manifest.format != MANIFEST_FORMAT {
+            return Err(ErrorKind::Unsupported("this format of manifest").into());
+        }
+        if manifest.to_json().as_bytes() != bytes {
+            return Err(ErrorKind::Value("the manifest was changed").into());
+        }
+        Ok(manifest)
+    }
+
+    fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let mut counts = Counts::default();
+        let part = Counts {
+            orders: 3,
+            prepared: 2,
+            rejected: 1,
+            by_channel: [("THALES".to_owned(), 2)].into(),
+            by_error: [("CRYPTO_ERROR".to_owned(), 1)].into(),
+        };
+        counts.add(&part);
+        counts.add(&part);
+        Manifest {
+            format: MANIFEST_FORMAT.into(),
+            engine: "emv-dataprep 0".into(),
+            batch: "B".into(),
+            environment: "test".into(),
+            started: "2026-01-01T00:00:00Z".into(),
+            ended: "2026-01-01T00:00:01Z".into(),
+            input: InputRecord { sha256: "00".into(), orders: 6 },
+            configuration: vec![FileDigest { path: "issuer.toml".into(), sha256: "01".into() }],
+            keys: vec![KeyRecord {
+                usage: "cvk".into(),
+                index: "01".into(),
+                kcv: "ABCDEF".into(),
+                source: "software".into(),
+            }],
+            seed_commitment: None,
+            counts,
+            files: vec![FileRecord { path: "status.jsonl".into(), sha256: "02".into(), bytes: 9, cards: 6 }],
+            manifest_sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn counts_add_up() {
+        let counts = manifest().counts;
+        assert_eq!((counts.orders, counts.prepared, counts.rejected), (6, 4, 2));
+        assert_eq!((counts.by_channel["THALES"], counts.by_error["CRYPTO_ERROR"]), (4, 2));
+    }
+
+    #[test]
+    fn every_changed_byte_is_seen() {
+        let text = manifest().to_json();
+        let back = Manifest::read(text.as_bytes()).unwrap();
+        assert_eq!(Manifest { manifest_sha256: String::new(), ..back }, manifest());
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert!(Manifest::read(&bytes).is_err(), "byte {at}");
+        }
+        assert!(Manifest::read(format!("{text}\n").as_bytes()).is_err());
+    }
+}

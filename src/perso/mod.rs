@@ -1,0 +1,20 @@
+//! Personalization data: data groupings (DGIs), their protection under the transport key, STORE DATA scripts. EMV Card
+//! Personalization Specification (CPS) 1.1 and 2.0.
+//!
+//! A [`DgiSet`] may hold secrets in clear; it becomes a [`ProtectedDgiSet`], which cannot, and only that one leaves.
+#![deny(clippy::arithmetic_side_effects)]
+
+mod dgi;
+pub mod names;
+mod protect;
+pub mod script;
+pub mod tree;
+
+pub use dgi::{Dgi, DgiTag, dgi_length, encode_dgi, parse_dgis, read_dgi};
+pub use protect::{
+    ClearValue, DgiSet, DgiValue, PadRule, ProtectedDgi, ProtectedDgiSet, Protection, protect_many,
+};
+pub use script::{Completion, Script, ScriptPlan, ScriptStep};
+
+#[cfg(test)]
+mod published_tests;

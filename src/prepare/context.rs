@@ -1,0 +1,104 @@
+use std::collections::BTreeMap;
+
+use crate::card::CardDate;
+use crate::crypto::backend::Backend;
+use crate::crypto::rng::{Purpose, Seed};
+use crate::crypto::rsa::{KeySpec, RsaPrivate};
+use crate::error::{Error, Result};
+use crate::issuer::{ProtectMode, SecurityModule, TransportKey};
+use crate::keys::{KeyRef, KeyUse};
+use crate::profile::{Destination, DestinationId, Issuer, TransportKeyConfig};
+
+/// Where ready RSA keys come from, when there are any: a pool, or the fixed keys of a golden card.
+pub trait RsaKeySupply: Send + Sync {
+    /// A key for one card, never given twice; `None`: make a fresh one.
+    fn take(&self, position: u64, purpose: Purpose, spec: KeySpec) -> Option<RsaPrivate>;
+}
+
+/// All that a slice of cards needs from outside: configuration, keys, random numbers, today.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The issuer's configuration.
+    pub issuer: &'a Issuer,
+    /// Asked to work with keys.
+    pub module: &'a dyn SecurityModule,
+    /// Source of every card's random numbers.
+    pub seed: &'a Seed,
+    /// The day on which the batch started.
+    pub today: CardDate,
+    /// Which kernels work.
+    pub backend: Backend,
+    /// Transport keys of the destinations.
+    pub transport_keys: &'a TransportKeys,
+    /// Whether personalization scripts are built.
+    pub scripts: Scripts,
+    /// Ready RSA keys.
+    pub supply: Option<&'a dyn RsaKeySupply>,
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("issuer", &self.issuer.id())
+            .field("today", &self.today)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether personalization scripts are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// One for each application instance.
+    Build,
+    /// None: DGIs only.
+    Omit,
+}
+
+/// The transport keys of one block: static ones by name, per-block ones made fresh.
+#[derive(Debug, Default)]
+pub struct TransportKeys(BTreeMap<DestinationId, (TransportKey, ProtectMode)>);
+
+impl TransportKeys {
+    /// The keys of all destinations of cards. `block` names the block, so that fresh keys differ.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::KeyUnknown`] if a key that a destination names is not loaded.
+    pub fn for_block(issuer: &Issuer, module: &dyn SecurityModule, seed: &Seed, block: u64) -> Result<Self> {
+        let mut keys = BTreeMap::new();
+        for destination in issuer.destinations() {
+            if let Some(config) = destination.transport {
+                let key = Self::one(module, seed, block, destination, config)
+                    .map_err(|e| e.at(format!("transport key of destination {}", destination.id)))?;
+                keys.insert(destination.id.clone(), key);
+            }
+        }
+        Ok(Self(keys))
+    }
+
+    fn one(
+        module: &dyn SecurityModule,
+        seed: &Seed,
+        block: u64,
+        destination: &Destination,
+        config: TransportKeyConfig,
+    ) -> Result<(TransportKey, ProtectMode), Error> {
+        Ok(match config {
+            TransportKeyConfig::Static { index, mode } => {
+                (module.static_transport_key(KeyRef::new(KeyUse::Transport, index))?, mode)
+            }
+            TransportKeyConfig::PerBlock { index, algorithm, mode } => {
+                let mut name = block.to_be_bytes().to_vec();
+                name.extend_from_slice(destination.id.as_str().as_bytes());
+                let mut rng = seed.named_stream(&name, Purpose::TransportKey).rng();
+                let wrapping = KeyRef::new(KeyUse::Transport, index);
+                (module.fresh_transport_key(wrapping, algorithm, &mut rng)?, mode)
+            }
+        })
+    }
+
+    /// The transport key of a destination and how it enciphers.
+    #[must_use]
+    pub fn of(&self, id: &DestinationId) -> Option<(&TransportKey, ProtectMode)> {
+        self.0.get(id).map(|(key, mode)| (key, *mode))
+    }
+}

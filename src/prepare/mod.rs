@@ -1,0 +1,73 @@
+//! One slice of card requests becomes prepared cards: pure, all keys and random numbers come in as a context.
+//!
+//! The steps run phase by phase over the whole slice, so that each asks the security module once for all cards:
+//! plan, PINs, PVV and offsets, card verification values, names, RSA keys, ICC master keys, certificates, DGIs,
+//! protection, scripts. A card that fails becomes a [`Rejection`]; its neighbours go on.
+
+mod card_keys;
+mod certify;
+mod chip;
+mod consistent;
+mod context;
+mod encoded_name;
+mod finish;
+mod pins;
+mod plan;
+mod prepared;
+mod rejection;
+mod request;
+mod track;
+mod values;
+mod work;
+
+pub use context::{Context, RsaKeySupply, Scripts, TransportKeys};
+pub use prepared::{
+    Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard, Print,
+    ReturnPinBlock, ShipmentRecord,
+};
+pub use rejection::{ErrorCode, Rejection};
+pub use request::{
+    Address, CardData, CardDesign, CardRequest, CarrierConfig, KeyIndexes, OrderPinBlock, PackagingConfig,
+    Phone, SensitiveText, Services, Shipment,
+};
+
+use crate::error::{Error, ErrorKind, Result};
+use work::{Card, Cards};
+
+/// Prepares a slice of cards: results stand in the order of the requests, each a card or why it is rejected.
+///
+/// The outcome of a card depends on its request and the context alone, not on its neighbours or on how the input is
+/// cut into slices.
+///
+/// # Errors
+/// Only what stops the whole batch: the key source is lost, or there are no random numbers
+/// ([`Error::stops_batch`]).
+pub fn prepare_batch(
+    context: &Context<'_>,
+    requests: &[CardRequest],
+) -> Result<Vec<std::result::Result<PreparedCard, Rejection>>, Error> {
+    let mut cards: Cards<'_> =
+        requests.iter().map(|r| plan::plan(context, r).map(|p| Card::new(p, context.today))).collect();
+    pins::obtain(context, &mut cards)?;
+    pins::verify_values(context, &mut cards)?;
+    values::cvvs(context, &mut cards)?;
+    values::names(&mut cards);
+    card_keys::rsa_keys(context, &mut cards)?;
+    card_keys::master_keys(context, &mut cards)?;
+    card_keys::ivcvc3(context, &mut cards)?;
+    pins::reference(context, &mut cards)?;
+    certify::certify(context, &mut cards)?;
+    finish::finish(context, cards)
+}
+
+/// Prepares one card: a slice of one.
+///
+/// # Errors
+/// As [`prepare_batch`].
+pub fn prepare_one(
+    context: &Context<'_>,
+    request: CardRequest,
+) -> Result<std::result::Result<PreparedCard, Rejection>, Error> {
+    let mut results = prepare_batch(context, std::slice::from_ref(&request))?;
+    results.pop().ok_or_else(|| ErrorKind::Internal("a card without an outcome").into())
+}

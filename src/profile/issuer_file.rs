@@ -1,0 +1,282 @@
+//! `issuer.toml`: the issuer, where its secrets stand, its destinations, its identifiers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig};
+use super::finding::Source;
+use super::identifier::Identifiers;
+use super::issuer::Environment;
+use crate::issuer::ProtectMode;
+use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
+
+/// A file outside the configuration that holds a secret, as `issuer.toml` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretFile {
+    /// What it holds.
+    pub kind: SecretKind,
+    /// Path, relative to the issuer directory.
+    pub path: String,
+}
+
+/// What a secret file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// The key-block protection key, hexadecimal.
+    KeyBlockProtection,
+    /// The password of the issuer RSA keys.
+    OdaPassword,
+    /// A private JWK that D1 encrypts card data for.
+    Envelope {
+        /// Its key id.
+        kid: String,
+    },
+}
+
+/// The parts of `issuer.toml`.
+pub(super) struct IssuerFile {
+    pub(super) id: String,
+    pub(super) environment: Environment,
+    pub(super) destinations: BTreeMap<DestinationId, Destination>,
+    pub(super) default_central: Option<DestinationId>,
+    pub(super) pin_mailer: Option<DestinationId>,
+    pub(super) issuer_return: Option<DestinationId>,
+    pub(super) secrets: Vec<SecretFile>,
+    pub(super) accepted: BTreeSet<String>,
+    pub(super) identifiers: Identifiers,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: Spanned<u32>,
+    issuer_id: Spanned<String>,
+    environment: Spanned<String>,
+    default_central_destination: Option<Spanned<String>>,
+    pin_mailer_destination: Option<Spanned<String>>,
+    issuer_return_destination: Spanned<String>,
+    secrets: Secrets,
+    /// Risks that are accepted by name.
+    #[serde(default)]
+    accept: BTreeSet<String>,
+    #[serde(rename = "destination")]
+    destinations: Vec<Spanned<RawDestination>>,
+    #[serde(default)]
+    identifiers: Identifiers,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secrets {
+    key_block_protection_key: String,
+    oda_password: Option<String>,
+    #[serde(default)]
+    envelope: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDestination {
+    id: Spanned<String>,
+    channel: Option<Spanned<String>>,
+    public_key: Option<Spanned<BTreeMap<String, String>>>,
+    transport_key: Option<Spanned<RawTransport>>,
+    pin_key: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTransport {
+    index: Spanned<String>,
+    mode: Spanned<String>,
+    kind: Spanned<String>,
+    algorithm: Option<Spanned<String>>,
+}
+
+/// Reads `issuer.toml`.
+pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
+    let file = source.parse::<File>()?;
+    source.check_version(&file.version);
+    let id = file.issuer_id.get_ref().clone();
+    if id.len() != 10 || !id.bytes().all(|b| b.is_ascii_graphic()) {
+        source.error(file.issuer_id.span().start, "value", "issuer_id: 10 characters");
+    }
+    let environment = match file.environment.get_ref().as_str() {
+        "test" => Environment::Test,
+        "production" => Environment::Production,
+        _ => {
+            source.error(file.environment.span().start, "value", "environment: test or production");
+            return None;
+        }
+    };
+    let mut destinations = BTreeMap::new();
+    let mut folded = BTreeMap::new();
+    for raw in &file.destinations {
+        let at = raw.span().start;
+        let Some(destination) = destination(source, environment, raw) else { continue };
+        // Ids are folder names: two that differ in case only would meet on some file systems.
+        if folded.insert(destination.id.as_str().to_ascii_lowercase(), ()).is_some() {
+            source.error(at, "destination", "this destination id stands twice");
+        }
+        destinations.insert(destination.id.clone(), destination);
+    }
+    let thales = destinations.values().filter(|d| d.channel == Some(Channel::Thales)).count();
+    if thales > 1 {
+        source.error(0, "destination", "more than one destination of channel THALES");
+    }
+    let named =
+        |source: &mut Source<'_>, text: &Option<Spanned<String>>, channel: Option<Channel>, what: &str| {
+            let text = text.as_ref()?;
+            let id: DestinationId = source.value(what, text)?;
+            match destinations.get(&id) {
+                Some(d) if d.channel == channel => Some(id),
+                _ => {
+                    source.error(text.span().start, "destination", format!("{what}: no such destination"));
+                    None
+                }
+            }
+        };
+    let default_central = named(
+        source,
+        &file.default_central_destination,
+        Some(Channel::Central),
+        "default_central_destination",
+    );
+    let pin_mailer = named(source, &file.pin_mailer_destination, None, "pin_mailer_destination");
+    let issuer_return =
+        named(source, &Some(file.issuer_return_destination), None, "issuer_return_destination");
+    check_seals(source, &destinations, pin_mailer.as_ref());
+    if let Some(mailer) = pin_mailer.as_ref().and_then(|id| destinations.get(id))
+        && mailer.pin_key.is_none()
+    {
+        source.error(0, "destination", "the PIN-mailer destination needs pin_key, the index of a mailer key");
+    }
+    let mut secrets = vec![SecretFile {
+        kind: SecretKind::KeyBlockProtection,
+        path: file.secrets.key_block_protection_key,
+    }];
+    secrets.extend(file.secrets.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
+    secrets.extend(
+        file.secrets
+            .envelope
+            .into_iter()
+            .map(|(kid, path)| SecretFile { kind: SecretKind::Envelope { kid }, path }),
+    );
+    Some(IssuerFile {
+        id,
+        environment,
+        destinations,
+        default_central,
+        pin_mailer,
+        issuer_return,
+        secrets,
+        accepted: file.accept,
+        identifiers: file.identifiers,
+    })
+}
+
+/// PIN mailers are sealed for a key that no card destination has.
+fn check_seals(
+    source: &mut Source<'_>,
+    destinations: &BTreeMap<DestinationId, Destination>,
+    mailer: Option<&DestinationId>,
+) {
+    let Some(mailer) = mailer.and_then(|id| destinations.get(id)) else { return };
+    let shared = destinations
+        .values()
+        .any(|d| d.channel.is_some() && d.public_key.is_some() && d.public_key == mailer.public_key);
+    if shared {
+        source.error(0, "destination", "the PIN-mailer destination has the public key of a card destination");
+    }
+}
+
+fn destination(
+    source: &mut Source<'_>,
+    environment: Environment,
+    raw: &Spanned<RawDestination>,
+) -> Option<Destination> {
+    let at = raw.span().start;
+    let raw = raw.get_ref();
+    let id: DestinationId = source.value("id", &raw.id)?;
+    let channel = match &raw.channel {
+        None => None,
+        Some(text) => Some(source.value::<Channel>("channel", text)?),
+    };
+    let public_key = raw.public_key.as_ref().and_then(|map| {
+        let text = serde_json::to_string(map.get_ref()).unwrap_or_default();
+        match PublicJwk::from_json(text.as_bytes()) {
+            Ok(_) => Some(text),
+            Err(e) => {
+                source.error(map.span().start, "public-key", format!("public_key: {e}"));
+                None
+            }
+        }
+    });
+    if raw.public_key.is_none() {
+        let message = "a destination without public_key: only a test issuer, and only with --plain";
+        match environment {
+            Environment::Test => source.warning(at, "public-key", message),
+            Environment::Production => source.error(at, "public-key", message),
+        }
+    }
+    let transport = match &raw.transport_key {
+        None => {
+            if channel.is_some() {
+                source.error(at, "transport-key", "a destination of cards needs transport_key");
+            }
+            None
+        }
+        Some(raw) => Some(transport(source, raw)?),
+    };
+    let pin_key = match &raw.pin_key {
+        None => None,
+        Some(text) => Some(source.value::<KeyIndex>("pin_key", text)?),
+    };
+    Some(Destination { id, channel, public_key, transport, pin_key })
+}
+
+fn transport(source: &mut Source<'_>, raw: &Spanned<RawTransport>) -> Option<TransportKeyConfig> {
+    let at = raw.span().start;
+    let raw = raw.get_ref();
+    let index: KeyIndex = source.value("index", &raw.index)?;
+    let mode = match raw.mode.get_ref().as_str() {
+        "ECB" => ProtectMode::Ecb,
+        "CBC" => ProtectMode::Cbc,
+        _ => {
+            source.error(raw.mode.span().start, "value", "mode: ECB or CBC");
+            return None;
+        }
+    };
+    match (raw.kind.get_ref().as_str(), &raw.algorithm) {
+        ("static", None) => Some(TransportKeyConfig::Static { index, mode }),
+        ("static", Some(text)) => {
+            source.error(text.span().start, "member", "algorithm belongs to kind = \"per-block\"");
+            None
+        }
+        ("per-block", Some(text)) => {
+            let found =
+                [KeyAlgorithm::Tdes2, KeyAlgorithm::Tdes3, KeyAlgorithm::Aes128, KeyAlgorithm::Aes256]
+                    .into_iter()
+                    .find(|a| a.name() == text.get_ref());
+            let Some(algorithm) = found else {
+                source.error(
+                    text.span().start,
+                    "value",
+                    "algorithm: TDES-2KEY, TDES-3KEY, AES-128 or AES-256",
+                );
+                return None;
+            };
+            Some(TransportKeyConfig::PerBlock { index, algorithm, mode })
+        }
+        ("per-block", None) => {
+            source.error(at, "member", "kind = \"per-block\" needs algorithm");
+            None
+        }
+        _ => {
+            source.error(raw.kind.span().start, "value", "kind: static or per-block");
+            None
+        }
+    }
+}

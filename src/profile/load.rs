@@ -1,0 +1,178 @@
+//! An [`Issuer`] from the bytes of an issuer directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::check;
+use super::destination::TransportKeyConfig;
+use super::finding::{Finding, Level, Source};
+use super::issuer::{Environment, Issuer};
+use super::{issuer_file, keys_file, oda_file, product_file, profile_file};
+use crate::card::CardDate;
+use crate::keys::{KeyIndex, KeyRef, KeyUse};
+
+/// The text files of an issuer directory: path relative to it, with `/`, and contents.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Reads and checks all of it. `today`, when given, turns keys and certificates that end into findings.
+///
+/// The issuer is there when no finding is an error.
+#[must_use]
+pub(super) fn load(files: &Files, today: Option<CardDate>) -> (Option<Issuer>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let issuer = read(files, today, &mut findings);
+    findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    let good = !findings.iter().any(|f| f.level == Level::Error);
+    (issuer.filter(|_| good), findings)
+}
+
+fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> Option<Issuer> {
+    let main = one(files, "issuer.toml", findings, |s| issuer_file::read(s)).flatten();
+    let keys = one(files, "keys.toml", findings, |s| keys_file::read(s)).unwrap_or_default();
+    let mut oda = BTreeMap::new();
+    let mut products = BTreeMap::new();
+    let mut profiles = BTreeMap::new();
+    for (path, bytes) in files {
+        let Some((folder, rest)) = path.split_once('/') else {
+            if path != "issuer.toml" && path != "keys.toml" {
+                unexpected(findings, path);
+            }
+            continue;
+        };
+        let stem = rest.strip_suffix(".toml").filter(|s| !s.contains('/'));
+        match (folder, stem) {
+            ("oda", _) => {
+                let Some((index, file)) = rest.split_once('/') else {
+                    unexpected(findings, path);
+                    continue;
+                };
+                let Ok(index) = index.parse::<KeyIndex>() else {
+                    unexpected(findings, path);
+                    continue;
+                };
+                if file == "oda.toml"
+                    && let Some(mut source) = Source::new(path, bytes, findings)
+                    && let Some(key) = oda_file::read(&mut source, index, today)
+                {
+                    oda.insert(index, key);
+                }
+            }
+            ("products", Some(stem)) => {
+                if let Some(mut source) = Source::new(path, bytes, findings)
+                    && let Some(product) = product_file::read(&mut source, stem)
+                {
+                    products.insert(stem.to_owned(), product);
+                }
+            }
+            ("profiles", Some(stem)) => {
+                if let Some(mut source) = Source::new(path, bytes, findings)
+                    && let Some(profile) = profile_file::read(&mut source, stem)
+                {
+                    profiles.insert(stem.to_owned(), profile);
+                }
+            }
+            _ => unexpected(findings, path),
+        }
+    }
+    let main = main?;
+    let issuer = Issuer {
+        id: main.id,
+        environment: main.environment,
+        destinations: main.destinations,
+        default_central: main.default_central,
+        pin_mailer: main.pin_mailer,
+        issuer_return: main.issuer_return?,
+        secrets: main.secrets,
+        accepted: main.accepted,
+        identifiers: main.identifiers,
+        products,
+        profiles: BTreeMap::new(),
+        key_entries: keys,
+        oda,
+    };
+    check_keys(&issuer, findings);
+    for (id, (profile, places)) in &profiles {
+        let path = format!("profiles/{id}.toml");
+        if let Some(bytes) = files.get(&path)
+            && let Some(mut source) = Source::new(&path, bytes, findings)
+        {
+            check::profile(&mut source, &issuer, profile, places);
+        }
+    }
+    let profiles = profiles.into_iter().map(|(id, (profile, _))| (id, profile)).collect();
+    let issuer = Issuer { profiles, ..issuer };
+    for id in issuer.products.keys() {
+        let path = format!("products/{id}.toml");
+        if let Some(bytes) = files.get(&path)
+            && let Some(mut source) = Source::new(&path, bytes, findings)
+        {
+            check::product(&mut source, &issuer, id);
+        }
+    }
+    Some(issuer)
+}
+
+fn one<T>(
+    files: &Files,
+    path: &str,
+    findings: &mut Vec<Finding>,
+    read: impl FnOnce(&mut Source<'_>) -> T,
+) -> Option<T> {
+    let Some(bytes) = files.get(path) else {
+        findings.push(Finding {
+            level: Level::Error,
+            code: "missing-file",
+            file: path.to_owned(),
+            line: 0,
+            message: "the file is missing".to_owned(),
+        });
+        return None;
+    };
+    Source::new(path, bytes, findings).map(|mut s| read(&mut s))
+}
+
+fn unexpected(findings: &mut Vec<Finding>, path: &str) {
+    findings.push(Finding {
+        level: Level::Warning,
+        code: "unexpected-file",
+        file: path.to_owned(),
+        line: 0,
+        message: "nothing reads this file".to_owned(),
+    });
+}
+
+/// Keys that destinations name are loaded; static ECB transport of PINs is accepted by name.
+fn check_keys(issuer: &Issuer, findings: &mut Vec<Finding>) {
+    let mut wanted = BTreeSet::new();
+    for d in issuer.destinations.values() {
+        match d.transport {
+            Some(TransportKeyConfig::Static { index, .. } | TransportKeyConfig::PerBlock { index, .. }) => {
+                wanted.insert((KeyRef::new(KeyUse::Transport, index), &d.id));
+            }
+            None => {}
+        }
+        if let Some(index) = d.pin_key {
+            let usage = if Some(&d.id) == issuer.pin_mailer.as_ref() { KeyUse::Mailer } else { KeyUse::Pin };
+            wanted.insert((KeyRef::new(usage, index), &d.id));
+        }
+    }
+    for (key, id) in wanted {
+        if !issuer.has_key(key) {
+            findings.push(Finding {
+                level: Level::Error,
+                code: "key",
+                file: "issuer.toml".to_owned(),
+                line: 0,
+                message: format!("destination {id}: key {key} is not in keys.toml"),
+            });
+        }
+    }
+    if issuer.environment == Environment::Production && issuer.key_entries.is_empty() {
+        findings.push(Finding {
+            level: Level::Error,
+            code: "key",
+            file: "keys.toml".to_owned(),
+            line: 0,
+            message: "no key".to_owned(),
+        });
+    }
+}

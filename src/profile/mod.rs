@@ -1,0 +1,36 @@
+//! The issuer's configuration, validated once: issuer, destinations, products, profiles.
+//!
+//! An [`Issuer`] comes from the bytes of the files of an issuer directory; nothing here reads a file. It holds no
+//! secret: keys are named, and files that hold secrets are named.
+
+mod card_profile;
+mod check;
+mod destination;
+mod finding;
+mod identifier;
+mod issuer;
+mod issuer_file;
+mod keys_file;
+pub mod layout;
+mod load;
+mod oda_file;
+mod product;
+mod product_file;
+mod profile_file;
+mod track;
+mod value;
+
+pub use card_profile::{
+    Application, ApplicationKind, CardRsaKey, DgiContent, DgiSpec, Interface, InterfaceProfile, OdaProfile,
+    PaymentApplication, Profile, RecordSpec, RsaPart, Values,
+};
+pub use destination::{Channel, Destination, DestinationId, TransportKeyConfig};
+pub use finding::{Finding, Level};
+pub use identifier::{Allowed, IdentifierKind};
+pub use issuer::{Environment, Issuer, ProfileNeeds};
+pub use issuer_file::{SecretFile, SecretKind};
+pub use load::Files;
+pub use oda_file::{OdaCertificate, OdaKey};
+pub use product::{ExpiryOrder, Ibm3624, NameOrder, PinPolicy, PinVerification, PrintField, Product};
+pub use track::{Discretionary, Part, Track3Part, TrackTemplate};
+pub use value::{CardSource, CardValues, Piece, ValueSpec};
