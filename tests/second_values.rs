@@ -71,6 +71,40 @@ fn word(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(bytes[..8].try_into().unwrap())
 }
 
+fn pan_text(cases: &mut Cases) -> String {
+    let len = 12 + cases.below(8) as usize;
+    cases.digits(len)
+}
+
+fn pin(text: &str) -> Pin {
+    Pin::from_digits(&text.bytes().map(|b| b - b'0').collect::<Vec<_>>()).unwrap()
+}
+
+/// PAN and PSN on text, as A1.4 of Book 2 says it.
+fn plain_y(option: DerivationOption, pan: &str, psn: &str) -> String {
+    let x = format!("{pan}{psn}");
+    match option {
+        DerivationOption::C => format!("{x:0>32}"),
+        DerivationOption::B if pan.len() > 16 => {
+            let even = if x.len() % 2 == 1 { format!("0{x}") } else { x };
+            decimalize(&hex(&plain::sha::sha1(&unhex(&even))), 16)
+        }
+        _ => format!("{x:0>16}")[x.len().max(16) - 16..].to_owned(),
+    }
+}
+
+fn plain_icc_key(option: DerivationOption, imk: &[u8], pan: &str, psn: &str) -> Vec<u8> {
+    let y = unhex(&plain_y(option, pan, psn));
+    if option == DerivationOption::C {
+        let y: [u8; 16] = y.try_into().unwrap();
+        let both = [plain::aes::encrypt(imk, &y), plain::aes::encrypt(imk, &y.map(|b| !b))].concat();
+        return both[..imk.len()].to_vec();
+    }
+    let mut key = [tdes(imk, word(&y)).to_be_bytes(), tdes(imk, !word(&y)).to_be_bytes()].concat();
+    parity(&mut key);
+    key
+}
+
 #[test]
 fn the_two_plain_des_agree() {
     let mut cases = Cases(0xDE5);
