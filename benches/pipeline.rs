@@ -120,8 +120,10 @@ fn steps(c: &mut Criterion) {
             mode,
         })
         .collect();
-    group.bench_function("icc-master-keys", |b| b.iter(|| issuer.module.card_keys(black_box(&jobs)).unwrap()));
-    let blocks: Vec<Vec<u8>> = (0..SLICE).map(|i| [vec![0x6A, 4], vec![i as u8; 173], vec![0xBC]].concat()).collect();
+    group
+        .bench_function("icc-master-keys", |b| b.iter(|| issuer.module.card_keys(black_box(&jobs)).unwrap()));
+    let blocks: Vec<Vec<u8>> =
+        (0..SLICE).map(|i| [vec![0x6A, 4], vec![i as u8; 173], vec![0xBC]].concat()).collect();
     group.bench_function("issuer-signature-1408", |b| {
         b.iter(|| issuer.module.sign_certificates(KeyIndex(1), black_box(&blocks)).unwrap());
     });
