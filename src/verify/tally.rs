@@ -126,7 +126,7 @@ impl Tally {
         }
     }
 
-    /// Adds faults of [`Outcomes::finish`].
+    /// Adds faults of [`super::Outcomes::finish`].
     pub fn add_outcomes(&mut self, faults: Vec<OrderFault>) {
         if faults.is_empty() {
             self.add_batch_check("one-outcome", "", Outcome::Passed);
