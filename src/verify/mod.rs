@@ -111,6 +111,13 @@ fn check(line: &CardLine, keys: &Keys, context: &CardContext, found: &mut Findin
             learned.certificates.extend(keys.pin);
         }
     }
+    for certified in &learned.certificates {
+        let digest = crate::crypto::hash::sha256(&[certified.key.modulus()]);
+        let digest = digest.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b));
+        if !found.card_keys.contains(&digest) {
+            found.card_keys.push(digest);
+        }
+    }
     checks::keys::outside(&card, &mut learned, found);
     checks::stripe::tracks(&card, found);
     checks::stripe::agree(&card, found);

@@ -115,6 +115,8 @@ pub enum Outcome {
 pub struct CardReport {
     /// The outcomes.
     pub checks: Vec<(CheckName, Outcome)>,
+    /// Digests of the card's certified public keys: no two cards may share one.
+    pub card_keys: Vec<u64>,
 }
 
 impl CardReport {
@@ -143,11 +145,12 @@ impl CardReport {
 /// Collects outcomes while a card is checked: the first failure of a check stays.
 pub(super) struct Findings {
     outcomes: Vec<Outcome>,
+    pub(super) card_keys: Vec<u64>,
 }
 
 impl Findings {
     pub(super) fn new() -> Self {
-        Self { outcomes: vec![Outcome::NotApplicable; CheckName::ALL.len()] }
+        Self { outcomes: vec![Outcome::NotApplicable; CheckName::ALL.len()], card_keys: Vec::new() }
     }
 
     fn slot(&mut self, name: CheckName) -> Option<&mut Outcome> {
@@ -194,7 +197,8 @@ impl Findings {
     }
 
     pub(super) fn report(self) -> CardReport {
-        CardReport { checks: CheckName::ALL.iter().copied().zip(self.outcomes).collect() }
+        let checks = CheckName::ALL.iter().copied().zip(self.outcomes).collect();
+        CardReport { checks, card_keys: self.card_keys }
     }
 }
 

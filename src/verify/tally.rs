@@ -1,5 +1,7 @@
 //! Counts over the cards of a batch.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::outcomes::OrderFault;
@@ -47,7 +49,11 @@ pub struct Tally {
     counts: Vec<(CheckName, CheckCount)>,
     batch_checks: Vec<(&'static str, CheckCount)>,
     failures: Vec<Failure>,
+    card_keys: HashSet<u64>,
 }
+
+/// Name of the check that no two cards share an RSA key.
+const UNIQUE_KEYS: &str = "card-key-unique";
 
 fn count(slot: &mut CheckCount, outcome: &Outcome) {
     let place = match outcome {
@@ -71,6 +77,13 @@ impl Tally {
         for ((_, slot), (_, outcome)) in self.counts.iter_mut().zip(&report.checks) {
             count(slot, outcome);
         }
+        let mut shared = false;
+        for key in &report.card_keys {
+            shared |= !self.card_keys.insert(*key);
+        }
+        if !report.card_keys.is_empty() {
+            self.key_outcome(shared, position, card_id.map(str::to_owned));
+        }
         for (check, reason) in report.failures() {
             self.failures.push(Failure {
                 position,
@@ -81,22 +94,39 @@ impl Tally {
         }
     }
 
+    fn batch_slot(&mut self, check: &'static str) -> &mut CheckCount {
+        let at = self.batch_checks.iter().position(|(name, _)| *name == check);
+        let at = at.unwrap_or_else(|| {
+            self.batch_checks.push((check, CheckCount::default()));
+            self.batch_checks.len().saturating_sub(1)
+        });
+        match self.batch_checks.get_mut(at) {
+            Some((_, slot)) => slot,
+            None => unreachable!("the entry was found or made"),
+        }
+    }
+
+    fn key_outcome(&mut self, shared: bool, position: Option<u64>, card_id: Option<String>) {
+        let outcome = if shared { Outcome::Failed("two cards share an RSA key") } else { Outcome::Passed };
+        let slot = self.batch_slot(UNIQUE_KEYS);
+        count(slot, &outcome);
+        if let Outcome::Failed(reason) = outcome {
+            let (check, reason) = (UNIQUE_KEYS.to_owned(), reason.to_owned());
+            self.failures.push(Failure { position, card_id, check, reason });
+        }
+    }
+
     /// Adds the outcome of a check that is not about one card: a file's digest, the order of outcomes. `check` is a
     /// stable name in kebab-case; `place` says which file, in the reason.
     pub fn add_batch_check(&mut self, check: &'static str, place: &str, outcome: Outcome) {
-        if !self.batch_checks.iter().any(|(name, _)| *name == check) {
-            self.batch_checks.push((check, CheckCount::default()));
-        }
-        if let Some((_, slot)) = self.batch_checks.iter_mut().find(|(name, _)| *name == check) {
-            count(slot, &outcome);
-        }
+        count(self.batch_slot(check), &outcome);
         if let Outcome::Failed(reason) = outcome {
             let reason = if place.is_empty() { reason.to_owned() } else { format!("{place}: {reason}") };
             self.failures.push(Failure { position: None, card_id: None, check: check.to_owned(), reason });
         }
     }
 
-    /// Adds faults of [`Outcomes::finish`].
+    /// Adds faults of [`super::Outcomes::finish`].
     pub fn add_outcomes(&mut self, faults: Vec<OrderFault>) {
         if faults.is_empty() {
             self.add_batch_check("one-outcome", "", Outcome::Passed);
@@ -130,6 +160,11 @@ impl Tally {
             }
         }
         self.failures.extend(other.failures);
+        for key in other.card_keys {
+            if !self.card_keys.insert(key) {
+                self.key_outcome(true, None, None);
+            }
+        }
     }
 
     /// How many cards.
@@ -180,7 +215,10 @@ mod tests {
 
     #[test]
     fn parts_add_up() {
-        let report = |outcome| CardReport { checks: CheckName::ALL.iter().map(|n| (*n, outcome)).collect() };
+        let report = |outcome| CardReport {
+            checks: CheckName::ALL.iter().map(|n| (*n, outcome)).collect(),
+            card_keys: Vec::new(),
+        };
         let (mut one, mut two, mut all) = (Tally::default(), Tally::default(), Tally::default());
         for (tally, outcome) in [(&mut one, Outcome::Passed), (&mut two, Outcome::Failed("x"))] {
             tally.add(Some(1), Some("a"), &report(outcome));
@@ -192,6 +230,22 @@ mod tests {
         assert_eq!(one, all);
         assert_eq!(one.to_json()["checks"]["afl"], json!({"passed": 1, "failed": 1, "notApplicable": 0}));
         assert_eq!(one.to_json()["failures"].as_array().unwrap().len(), CheckName::ALL.len() + 1);
+        assert!(!one.passed());
+    }
+
+    #[test]
+    fn two_cards_with_one_key_are_seen() {
+        let report = |card_keys| CardReport { checks: Vec::new(), card_keys };
+        let mut one = Tally::default();
+        one.add(Some(1), Some("a"), &report(vec![1, 2]));
+        one.add(Some(2), Some("b"), &report(vec![3]));
+        assert!(one.passed());
+        let mut two = one.clone();
+        two.add(Some(3), Some("c"), &report(vec![2]));
+        assert_eq!(two.failures().iter().map(|f| f.position).collect::<Vec<_>>(), [Some(3)]);
+        let mut other = Tally::default();
+        other.add(Some(4), Some("d"), &report(vec![3]));
+        one.merge(other);
         assert!(!one.passed());
     }
 }
