@@ -44,6 +44,7 @@ const BUILTIN: &[&str] = &[
     // areas
     include_str!("builtin/primitives.json"),
     include_str!("builtin/keys.json"),
+    include_str!("builtin/issuer.json"),
     include_str!("builtin/tlv.json"),
     include_str!("builtin/rsa.json"),
 ];
