@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::bytes::hex_upper;
+use crate::bytes::{array_from_hex, from_hex, hex_upper};
 use crate::card::{Expiry, Iin};
 use crate::crypto::rsa::RsaPublic;
+use crate::emv::{Afl, Aip, Record, SdaTagList, Sfi, StaticData};
 use crate::issuer::ceremony::{CaResponse, ResponseLayout};
 use crate::issuer::oda::{
     self, CaKeyIndex, CertificateSerial, CertifiedIccKey, CertifiedIssuerKey, Dac, IccCertificate,
@@ -17,6 +18,7 @@ use super::issuer::pan;
 pub(super) fn run(kind: &str, case: &Case<'_>) -> Option<Outcome> {
     Some(match kind {
         "capk_checksum" => capk_checksum(case),
+        "static_data" => static_data(case),
         "issuer_cert_recover" | "issuer_cert_reject" => issuer_cert_recover(case),
         "icc_cert_recover" => icc_cert_recover(case),
         "icc_cert_decrypt" => icc_cert_decrypt(case),
@@ -73,6 +75,22 @@ fn capk_checksum(case: &Case<'_>) -> Outcome {
         return Err(Trouble::Record("the key type and the checksum disagree".to_owned()));
     }
     Ok(Computed::new().bool("valid", valid).hex("computed", &computed))
+}
+
+/// Records by four hexadecimal digits: SFI, number.
+fn static_data(case: &Case<'_>) -> Outcome {
+    let wrong = || Trouble::Record("input records is not records by SFI and number".to_owned());
+    let mut records = Vec::new();
+    for (place, record) in case.value("records")?.as_object().ok_or_else(wrong)? {
+        let [sfi, number] = array_from_hex(place).map_err(|_| wrong())?;
+        let bytes = record.as_str().and_then(|r| from_hex(r).ok()).ok_or_else(wrong)?;
+        records.push(Record::verbatim(Sfi::new(sfi)?, number, bytes)?);
+    }
+    let tag_list = hex_or_empty(case, "tag9F4A")?;
+    let tag_list = SdaTagList::parse(Some(tag_list.as_slice()).filter(|t| !t.is_empty()))?;
+    let (afl, aip) = (Afl::parse(&case.hex("afl")?)?, Aip::from_bytes(case.array("aip")?));
+    let data = StaticData::build(&afl, &records, aip, tag_list)?;
+    Ok(Computed::new().hex("static_data", data.as_bytes()))
 }
 
 fn issuer_certificate(case: &Case<'_>) -> Result<IssuerCertificate, Trouble> {

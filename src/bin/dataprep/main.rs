@@ -2,7 +2,10 @@
 #![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
 
 mod check;
+mod demo;
+mod demo_command;
 mod failure;
+mod inspect;
 mod issuer_dir;
 mod keys;
 mod open;
@@ -15,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use emv_dataprep::batch::Exit;
 use failure::{Done, Failure};
 
 /// EMV data preparation: card orders in, verified personalization data out.
@@ -27,10 +31,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo_command::Args),
     Prepare(prepare::Args),
     Open(open::Args),
     Check(check::Args),
     Verify(verify::Args),
+    Inspect(inspect::Args),
     SelfTest(self_test::Args),
     Keys(keys::Args),
 }
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
         }
     };
     let done: Done = match command {
+        Command::Demo(args) => demo_command::run(&args),
+        Command::Inspect(args) => inspect(&args),
         Command::Prepare(args) => prepare::run(&args),
         Command::Open(args) => open::run(&args),
         Command::Check(args) => check::run(&args),
@@ -59,6 +67,22 @@ fn main() -> ExitCode {
         exit
     });
     ExitCode::from(exit as u8)
+}
+
+fn inspect(args: &inspect::Args) -> Done {
+    let read = |source: inspect::Source<'_>| match source {
+        inspect::Source::Stdin => std::io::read_to_string(std::io::stdin().lock()),
+        inspect::Source::File(path) => std::fs::read_to_string(path),
+    };
+    let text = inspect::run(args, read).map_err(|e| match e {
+        inspect::Failure::Io(e) => Failure::refused(format!("read: {e}")),
+        inspect::Failure::Data(e) => e.into(),
+    })?;
+    terminal::give(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        terminal::give(b"\n")?;
+    }
+    Ok(Exit::Done)
 }
 
 /// A panic is our fault; its message may hold what it was working on, so only its place is told.

@@ -109,7 +109,7 @@ pub(crate) fn encrypt(key: &[u8], block: u64) -> u64 {
     run(round_keys(word(key)).into_iter(), block)
 }
 
-pub(crate) fn decrypt(key: &[u8], block: u64) -> u64 {
+fn decrypt(key: &[u8], block: u64) -> u64 {
     run(round_keys(word(key)).into_iter().rev(), block)
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn tdes(key: &[u8], block: u64) -> u64 {
     encrypt(left, decrypt(right, encrypt(left, block)))
 }
 
-pub(crate) fn word(bytes: &[u8]) -> u64 {
+fn word(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(bytes[..8].try_into().unwrap())
 }
 
