@@ -53,8 +53,11 @@ const STRICTER: [(&str, &str, &str); 7] = [
     ("order.packagingConfig.inserts", "FIELD_INVALID_VALUE", "each insert stands once: in D1's guide only"),
 ];
 
+/// A change that makes the schema accept an order.
+type Repair = fn(&mut Value);
+
 /// What the schema refuses and we let pass: what makes the schema accept, and the reason.
-const LOOSER: [(fn(&mut Value), &str); 4] = [
+const LOOSER: [(Repair, &str); 4] = [
     (|o| drop_member(o, "state"), "deprecated: ignored whatever its value"),
     (|o| drop_member(o, "oldCardId"), "deprecated: ignored whatever its value"),
     (drop_line4, "deprecated: ignored whatever its value"),
