@@ -15,7 +15,7 @@ const ZMM: usize = 64;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// o = 2^sh a a / R, in the three forms that the next squaring reads.
+    /// o = 2^sh a a / R.
     Square,
     /// o = a b / R.
     Multiply,
@@ -120,7 +120,8 @@ fn row(limbs: usize, kind: Kind, i: usize, x: &str, column: &impl Fn(usize) -> S
     lines
 }
 
-/// The last pass: shifts each column, carries into the next one, and stores the limbs.
+/// The last pass: shifts each column, carries into the next one, and stores the limbs in the three forms that a
+/// squaring reads.
 fn carries(
     code: &mut Code,
     limbs: usize,
@@ -152,9 +153,6 @@ fn carries(
             code.push(format!("vpandq {limb},{c},{mask}"));
         }
         code.push(format!("vmovdqa64 zmmword ptr [{{o}}+{}],{limb}", ZMM * k));
-        if kind == Kind::Multiply {
-            continue;
-        }
         if k > 0 {
             code.push(format!("vpaddq {doubled},{c},{c}"));
             if !is_last {

@@ -80,6 +80,17 @@ impl AesKey {
         for_each_block(data, |b| *b = self.decrypt_block(*b))
     }
 
+    /// Counter mode (SP 800-38A, 6.5) over data of any length, in place: the counter is the whole block, big-endian,
+    /// from `start` upwards. It is its own inverse.
+    pub fn apply_ctr(&self, start: [u8; BLOCK], data: &mut [u8]) {
+        let mut counter = u128::from_be_bytes(start);
+        for part in data.chunks_mut(BLOCK) {
+            let stream = self.encrypt_block(counter.to_be_bytes());
+            part.iter_mut().zip(stream).for_each(|(d, s)| *d ^= s);
+            counter = counter.wrapping_add(1);
+        }
+    }
+
     /// CBC over whole blocks, in place.
     ///
     /// # Errors
@@ -140,6 +151,19 @@ mod tests {
         let key = AesKey::from_bytes(&hex::decode("2b7e151628aed2a6abf7158809cf4f3c").unwrap()).unwrap();
         let block: [u8; 16] = hex::decode("3243f6a8885a308d313198a2e0370734").unwrap().try_into().unwrap();
         assert_eq!(hex::encode(key.encrypt_block(block)), "3925841d02dc09fbdc118597196a0b32");
+    }
+
+    /// SP 800-38A, F.5.1: two blocks, the second counter follows the first.
+    #[test]
+    fn counter_mode() {
+        let key = AesKey::from_bytes(&hex::decode("2b7e151628aed2a6abf7158809cf4f3c").unwrap()).unwrap();
+        let start: [u8; 16] = hex::decode("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff").unwrap().try_into().unwrap();
+        let plain = "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51";
+        let mut data = hex::decode(plain).unwrap();
+        key.apply_ctr(start, &mut data);
+        assert_eq!(hex::encode(&data), "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff");
+        key.apply_ctr(start, &mut data);
+        assert_eq!(hex::encode(&data), plain);
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 
 pub mod aes;
 pub mod backend;
+pub mod ecsdsa;
 pub mod hash;
 pub mod mac;
 pub mod rng;

@@ -4,10 +4,12 @@
 //! asks, and [`KeyModule`] answers it over any [`KeySource`](crate::keys::KeySource), a slice of cards at a time.
 //! American Express CSC is not here: no published values exist to prove it with.
 
+pub mod ceremony;
 pub mod cryptogram;
 pub mod cvc3;
 pub mod cvv;
 pub mod decimal;
+pub mod ecc;
 pub mod ibm3624;
 pub mod icc_key;
 mod key_module;

@@ -3,6 +3,8 @@
 //! The values are card secrets: they come as [`Secret`] and no parity is adjusted (published values keep the
 //! parity that the cipher gives; the cipher ignores it).
 
+use zeroize::Zeroizing;
+
 use crate::crypto::mac::cmac_aes;
 use crate::crypto::tdes::TdesKey;
 use crate::error::{ErrorKind, Result};
@@ -87,7 +89,8 @@ fn kdf3(master: &Secret, data: &[u8], key: ChannelKey) -> Result<Secret> {
     let mut blocks = Vec::new();
     for counter in 1..=master.len().div_ceil(16) {
         let counter = u8::try_from(counter).map_err(|_| ErrorKind::Internal("too many blocks"))?;
-        blocks.push(Secret::copy_of(&cmac_aes(master, &[&[counter, 0, 0, 0, key.number(), 0], data])?));
+        let block = Zeroizing::new(cmac_aes(master, &[&[counter, 0, 0, 0, key.number(), 0], data])?);
+        blocks.push(Secret::copy_of(block.as_slice()));
     }
     leftmost(&blocks, master.len())
 }

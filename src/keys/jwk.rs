@@ -286,6 +286,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_members_are_read_or_refused(x in "[A-Za-z0-9_-]{40,46}", kid in ".{0,5}", bytes: Vec<u8>) {
+            let text = json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": x, "y": x, "d": x}).to_string();
+            proptest::prop_assert!(PrivateJwk::from_json(text.as_bytes()).is_err());
+            proptest::prop_assert!(PublicJwk::from_json(&bytes).is_err());
+        }
+    }
+
     #[test]
     fn debug_shows_the_name_only() {
         let bob = PrivateJwk::from_json(BOB.as_bytes()).unwrap();

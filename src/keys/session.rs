@@ -1,5 +1,7 @@
 //! Session keys of the GlobalPlatform secure channels that EMV CPS personalization uses.
 
+use zeroize::Zeroizing;
+
 use super::diversify::leftmost;
 use crate::crypto::mac::cmac_aes;
 use crate::crypto::tdes::TdesKey;
@@ -111,7 +113,8 @@ fn scp03_kdf(key: &Secret, constant: u8, context: &[u8], len: usize) -> Result<S
     for counter in 1..=len.div_ceil(16) {
         let counter = u8::try_from(counter).map_err(|_| ErrorKind::Internal("too many blocks"))?;
         let parts: [&[u8]; 6] = [&[0; 11], &[constant], &[0], &bits, &[counter], context];
-        blocks.push(Secret::copy_of(&cmac_aes(key, &parts)?));
+        let block = Zeroizing::new(cmac_aes(key, &parts)?);
+        blocks.push(Secret::copy_of(block.as_slice()));
     }
     leftmost(&blocks, len)
 }

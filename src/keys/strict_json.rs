@@ -82,6 +82,15 @@ impl<'de> Visitor<'de> for StrictVisitor {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_as_json_is_or_refused(text in r#"\{("[ab]":([1-9][0-9]{0,2}|-?[0-9]\.[0-9]e-?[0-9]|true|null|"[ -!#-\[\]-~]{0,4}"|\[\]|\{"c":[0-9]\}),){0,1}"d":\[1,\{\}\]\}"#, bytes: Vec<u8>) {
+            let plain: Value = serde_json::from_str(&text).unwrap();
+            proptest::prop_assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), plain);
+            proptest::prop_assert_eq!(object(&bytes).is_ok(), serde_json::from_slice::<Map<String, Value>>(&bytes).is_ok());
+        }
+    }
+
     #[test]
     fn a_repeated_member_is_refused_at_every_depth() {
         let good = br#"{"a":1,"b":{"a":[null,true,-1,1.5,"x"]}}"#;

@@ -56,6 +56,11 @@ impl<'a> Case<'a> {
         from_hex(self.text(name)?).map_err(|_| wrong(name, "hexadecimal"))
     }
 
+    /// A number in hexadecimal, of any number of digits.
+    pub(super) fn hex_number(&self, name: &str) -> Result<Vec<u8>, Trouble> {
+        even_hex(self.text(name)?).ok_or_else(|| wrong(name, "a hexadecimal number"))
+    }
+
     /// As [`Case::hex`], a fixed number of bytes.
     pub(super) fn array<const N: usize>(&self, name: &str) -> Result<[u8; N], Trouble> {
         self.hex(name)?.try_into().map_err(|_| wrong(name, "of the right length"))
@@ -92,6 +97,12 @@ impl<'a> Case<'a> {
     }
 }
 
+/// Bytes of a hexadecimal number whose leading zero may be left out.
+fn even_hex(text: &str) -> Option<Vec<u8>> {
+    let padded = if text.len().is_multiple_of(2) { text.to_owned() } else { format!("0{text}") };
+    from_hex(&padded).ok()
+}
+
 /// Texts of a JSON array.
 pub(super) fn texts(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
@@ -105,6 +116,7 @@ enum Form {
     Bytes(Vec<u8>),
     Prefix(Vec<u8>),
     WithoutParity(Vec<u8>),
+    Number(Vec<u8>),
     Json(Value),
     Holds(bool),
 }
@@ -137,6 +149,11 @@ impl Computed {
     /// A DES key that equals the expected one when parity bits are left aside.
     pub(super) fn hex_without_parity(self, name: &'static str, bytes: &[u8]) -> Self {
         self.with(name, Form::WithoutParity(bytes.to_vec()))
+    }
+
+    /// A number, big-endian: leading zeros do not count on either side.
+    pub(super) fn hex_number(self, name: &'static str, bytes: &[u8]) -> Self {
+        self.with(name, Form::Number(bytes.to_vec()))
     }
 
     /// A text.
@@ -178,6 +195,10 @@ impl Computed {
             Form::Prefix(b) => want_bytes().is_some_and(|w| w.len() >= 2 && b.starts_with(&w)),
             Form::WithoutParity(b) => want_bytes()
                 .is_some_and(|w| w.len() == b.len() && w.iter().zip(b).all(|(x, y)| x & 0xFE == y & 0xFE)),
+            Form::Number(b) => want
+                .as_str()
+                .and_then(even_hex)
+                .is_some_and(|w| w.iter().skip_while(|x| **x == 0).eq(b.iter().skip_while(|x| **x == 0))),
             Form::Json(v) => v == want,
             Form::Holds(truth) => *truth,
         };
@@ -193,11 +214,13 @@ mod tests {
     fn forms_of_comparison() {
         let c =
             Computed::new().hex("h", &[0xAB]).hex_prefix("p", &[1, 2, 3]).hex_without_parity("w", &[0x11]);
+        let c = c.hex_number("n", &[0, 1, 2]);
         let good = |name: &str, want: &str| matches!(c.check(name, &Value::from(want)), Some(Ok(())));
         assert!(good("h", "AB") && good("h", "ab") && !good("h", "AC") && !good("h", "AB00"));
         assert!(good("p", "0102") && good("p", "010203"));
         assert!(!good("p", "01") && !good("p", "") && !good("p", "0103") && !good("p", "01020304"));
         assert!(good("w", "10") && good("w", "11") && !good("w", "12") && !good("w", "1111"));
+        assert!(good("n", "102") && good("n", "0102") && !good("n", "1020") && !good("n", ""));
         assert!(c.check("none", &Value::Null).is_none());
     }
 }

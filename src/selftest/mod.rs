@@ -7,12 +7,14 @@
 
 mod case;
 mod cryptogram;
+mod ecc;
 mod issuer;
 mod keys;
 mod oda;
 mod pin;
 mod primitives;
 mod report;
+mod rsa;
 mod tlv;
 
 use serde_json::{Map, Value};
@@ -33,6 +35,8 @@ const AREAS: &[Area] = &[
     pin::run,
     oda::run,
     tlv::run,
+    rsa::run,
+    ecc::run,
 ];
 
 /// The built-in set: for each area single published values with their source.
@@ -41,6 +45,7 @@ const BUILTIN: &[&str] = &[
     include_str!("builtin/primitives.json"),
     include_str!("builtin/keys.json"),
     include_str!("builtin/tlv.json"),
+    include_str!("builtin/rsa.json"),
 ];
 
 /// Members of `expected` that are not values.
@@ -213,6 +218,24 @@ mod tests {
         assert_eq!(json["failures"][0]["kind"], "no_such_kind");
         assert_eq!(json["failed"], 1);
         assert!(!run(b"[]").unwrap().is_good());
+    }
+
+    proptest::proptest! {
+        /// Any inputs to any kind: an answer, never a panic.
+        #[test]
+        fn any_inputs_are_run_or_refused(kind in 0..32_usize, hex in "[0-9A-F]{0,80}", text in ".{0,40}", n: u32) {
+            let records: Vec<Value> = BUILTIN.iter().flat_map(|b| serde_json::from_str::<Vec<Value>>(b).unwrap()).collect();
+            let mut record = records[kind % records.len()].clone();
+            for value in record["inputs"].as_object_mut().unwrap().values_mut() {
+                *value = match value {
+                    Value::Number(_) => Value::from(n),
+                    Value::String(t) if t.starts_with('{') => Value::from(text.clone()),
+                    _ => Value::from(hex.clone()),
+                };
+            }
+            let report = run(Value::Array(vec![record]).to_string().as_bytes()).unwrap();
+            proptest::prop_assert_eq!(report.passed + report.failed, 1);
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Kinds of `oda_certs.json`, `capk.json`.
+//! Kinds of `oda_certs.json`, `capk.json`, `ipk_files.json`.
 
 use serde_json::{Value, json};
 
-use crate::bytes::hex_upper;
+use crate::bytes::{array_from_hex, from_hex, hex_upper};
 use crate::card::{Expiry, Iin};
 use crate::crypto::rsa::RsaPublic;
+use crate::emv::{Afl, Aip, Record, SdaTagList, Sfi, StaticData};
+use crate::issuer::ceremony::{CaResponse, ResponseLayout};
 use crate::issuer::oda::{
     self, CaKeyIndex, CertificateSerial, CertifiedIccKey, CertifiedIssuerKey, Dac, IccCertificate,
     IccKeyKind, IssuerCertificate, IssuerKeyData, Rid, SignBlock, sdad,
@@ -16,6 +18,7 @@ use super::issuer::pan;
 pub(super) fn run(kind: &str, case: &Case<'_>) -> Option<Outcome> {
     Some(match kind {
         "capk_checksum" => capk_checksum(case),
+        "static_data" => static_data(case),
         "issuer_cert_recover" | "issuer_cert_reject" => issuer_cert_recover(case),
         "icc_cert_recover" => icc_cert_recover(case),
         "icc_cert_decrypt" => icc_cert_decrypt(case),
@@ -29,6 +32,9 @@ pub(super) fn run(kind: &str, case: &Case<'_>) -> Option<Outcome> {
         "ssad_sign" => ssad_sign(case),
         "pin_key_cert_sign" => pin_key_cert_sign(case),
         "oda_chain_edge_lengths" => chain(case),
+        "ca_response_visa" => ca_response(case, ResponseLayout::Visa),
+        "ca_response_mastercard" => ca_response(case, ResponseLayout::Mastercard),
+        "ca_response_unionpay" => ca_response(case, ResponseLayout::UnionPay),
         _ => return None,
     })
 }
@@ -69,6 +75,22 @@ fn capk_checksum(case: &Case<'_>) -> Outcome {
         return Err(Trouble::Record("the key type and the checksum disagree".to_owned()));
     }
     Ok(Computed::new().bool("valid", valid).hex("computed", &computed))
+}
+
+/// Records by four hexadecimal digits: SFI, number.
+fn static_data(case: &Case<'_>) -> Outcome {
+    let wrong = || Trouble::Record("input records is not records by SFI and number".to_owned());
+    let mut records = Vec::new();
+    for (place, record) in case.value("records")?.as_object().ok_or_else(wrong)? {
+        let [sfi, number] = array_from_hex(place).map_err(|_| wrong())?;
+        let bytes = record.as_str().and_then(|r| from_hex(r).ok()).ok_or_else(wrong)?;
+        records.push(Record::verbatim(Sfi::new(sfi)?, number, bytes)?);
+    }
+    let tag_list = hex_or_empty(case, "tag9F4A")?;
+    let tag_list = SdaTagList::parse(Some(tag_list.as_slice()).filter(|t| !t.is_empty()))?;
+    let (afl, aip) = (Afl::parse(&case.hex("afl")?)?, Aip::from_bytes(case.array("aip")?));
+    let data = StaticData::build(&afl, &records, aip, tag_list)?;
+    Ok(Computed::new().hex("static_data", data.as_bytes()))
 }
 
 fn issuer_certificate(case: &Case<'_>) -> Result<IssuerCertificate, Trouble> {
@@ -233,7 +255,7 @@ fn ssad_json(found: &oda::RecoveredSsad) -> Value {
     })
 }
 
-pub(super) fn issuer_json(found: &CertifiedIssuerKey) -> Value {
+fn issuer_json(found: &CertifiedIssuerKey) -> Value {
     json!({
         "format": "02",
         "issuer_id": hex_upper(&found.identifier.to_field()),
@@ -319,4 +341,35 @@ fn chain(case: &Case<'_>) -> Outcome {
         .json("issuer", issuer_json(&issuer_found))
         .json("icc", icc_json(&icc_found))
         .json("ssad", ssad_json(&ssad)))
+}
+
+/// The CA index of the record is that of the file; a test that the index matters is elsewhere.
+fn ca_response(case: &Case<'_>, layout: ResponseLayout) -> Outcome {
+    let file = case.hex("file")?;
+    let (modulus, exponent) = (case.hex("ca_modulus")?, case.hex("ca_exponent")?);
+    let index = case.expected_hex("ca_index").and_then(|i| i.first().copied()).unwrap_or_default();
+    let rid = Rid(case.array("rid")?);
+    let ca = oda::CaPublicKey::new(rid, CaKeyIndex(index), &modulus, &exponent)?;
+    let found = CaResponse::read(layout, &file, &ca)?;
+    let mut computed = Computed::new()
+        .hex("issuer_id", &found.key.identifier.to_field())
+        .hex("ca_index", &[found.ca_index.0])
+        .hex("remainder", &found.certificate.remainder)
+        .hex("exponent", &found.certificate.exponent)
+        .hex("certificate", &found.certificate.certificate)
+        .json("recovered", issuer_json(&found.key));
+    if let Some(index) = found.issuer_key_index {
+        computed = computed.hex("issuer_pk_index", &index);
+    }
+    if let (Some(service_id), Some(detached)) = (found.service_id, found.detached) {
+        computed = computed
+            .hex("header", file.get(..1).unwrap_or_default())
+            .hex("service_id", &service_id)
+            .hex("serial", &found.key.serial.0)
+            .text("expiry_mmyy", found.key.expiry.mmyy())
+            .hex("detached_signature", &detached.signature)
+            .hex("detached_recovered", &detached.recovered)
+            .hex("detached_hash", &detached.hash);
+    }
+    Ok(computed)
 }

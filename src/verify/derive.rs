@@ -108,9 +108,9 @@ pub(super) fn pin_of_block(format: u8, block: &[u8], pan: &[u8]) -> Option<Pin> 
         return None;
     }
     if format == 0 || format == 3 {
+        // The twelve rightmost digits without the check digit; a shorter PAN has zeros on the left.
         let (_, account) = pan.split_last()?;
-        let from = account.len().checked_sub(12)?;
-        for (n, d) in field.iter_mut().skip(4).zip(account.get(from..)?) {
+        for (n, d) in field.iter_mut().rev().zip(account.iter().rev().take(12)) {
             *n ^= d;
         }
     }

@@ -8,26 +8,30 @@
 //! labels, risk parameters, issuer action codes and issuer application data outside the signed records, random fill
 //! beside a PIN block, and digits of a track that no pattern describes.
 
-mod batch;
 mod checks;
 mod chip;
 mod crt;
 mod derive;
 mod keys;
 mod line;
+mod manifest;
 mod oda;
+mod outcomes;
 mod report;
+mod tally;
 mod terminal;
 mod tlv;
 mod tracks;
 
-pub use batch::{CheckCount, Failure, FileEntry, Manifest, OrderFault, Outcomes, Tally};
 pub use keys::{CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, OuterPinBlock};
 pub use line::{
     Application, CardLine, CardText, Dgi, FORMAT, Interface, Magstripe, Print, Protection, ScriptStep,
     TransportAlgorithm, TransportKeyName,
 };
+pub use manifest::{FileEntry, Manifest};
+pub use outcomes::{OrderFault, Outcomes};
 pub use report::{CardReport, CheckName, Outcome};
+pub use tally::{CheckCount, Failure, Tally};
 
 use checks::{Card, Learned};
 use chip::{Chip, Kind};

@@ -37,11 +37,41 @@ pub const CA_INDEX: u8 = 0xF1;
 pub const SCHEMES: [(&str, &str, u8); 3] =
     [("476173", "A000000003", 1), ("541333", "A000000004", 2), ("672345", "F000000001", 3)];
 
+/// A scheme of the test issuer: its CA key and the issuer's key.
+pub struct Scheme {
+    pub bin: String,
+    pub rid: String,
+    pub index: u8,
+    pub ca: RsaPrivate,
+    pub issuer: RsaPrivate,
+}
+
 impl TestIssuer {
     /// A whole issuer. The CA and issuer keys are made from the fixed seed.
     pub fn new() -> Self {
         let seed = Seed::fixed([0x42; 32]);
+        let schemes = SCHEMES
+            .iter()
+            .map(|(bin, rid, index)| {
+                let make = |name: &str, bits, e| {
+                    let stream = seed.named_stream(format!("{name}{rid}").as_bytes(), Purpose::TestIssuer);
+                    rsa::generate(KeySpec::new(bits, Exponent::new(e).unwrap()).unwrap(), &stream).unwrap()
+                };
+                let (ca, issuer) = (make("ca", 1984, 3), make("issuer", 1408, 65537));
+                Scheme { bin: (*bin).to_owned(), rid: (*rid).to_owned(), index: *index, ca, issuer }
+            })
+            .collect();
         let keys = symmetric_keys(&seed);
+        Self::from_parts(seed, keys, schemes, "260115")
+    }
+
+    /// An issuer with keys that are given.
+    pub fn from_parts(
+        seed: Seed,
+        keys: BTreeMap<KeyRef, (KeyAlgorithm, Vec<u8>)>,
+        schemes: Vec<Scheme>,
+        today: &str,
+    ) -> Self {
         let mut files = BTreeMap::new();
         let mut ring = SoftwareRing::new(Backend::detect());
         let mut text = "version = 1\n".to_owned();
@@ -59,20 +89,12 @@ impl TestIssuer {
         }
         files.insert("keys.toml".to_owned(), text.into_bytes());
         let mut ca = BTreeMap::new();
-        for (bin, rid, index) in SCHEMES {
-            let rid_bytes: [u8; 5] = hex::decode(rid).unwrap().try_into().unwrap();
-            let make = |name: &str, bits, e| {
-                let stream = seed.named_stream(format!("{name}{rid}").as_bytes(), Purpose::TestIssuer);
-                rsa::generate(KeySpec::new(bits, Exponent::new(e).unwrap()).unwrap(), &stream).unwrap()
-            };
-            let ca_key = make("ca", 1984, 3);
-            let issuer_key = make("issuer", 1408, 65537);
-            files.insert(
-                format!("oda/{index:02X}/oda.toml"),
-                oda_toml(rid, bin, &ca_key, &issuer_key).into_bytes(),
-            );
-            ring.add_oda(KeyIndex(index), issuer_key).unwrap();
-            ca.insert(rid_bytes, ca_key);
+        for scheme in schemes {
+            let rid: [u8; 5] = hex::decode(&scheme.rid).unwrap().try_into().unwrap();
+            let toml = oda_toml(&scheme.rid, &scheme.bin, &scheme.ca, &scheme.issuer);
+            files.insert(format!("oda/{:02X}/oda.toml", scheme.index), toml.into_bytes());
+            ring.add_oda(KeyIndex(scheme.index), scheme.issuer).unwrap();
+            ca.insert(rid, scheme.ca);
         }
         files.insert("issuer.toml".to_owned(), ISSUER.as_bytes().to_vec());
         for folder in ["profiles", "products"] {
@@ -82,7 +104,7 @@ impl TestIssuer {
                 files.insert(name, std::fs::read(path).unwrap());
             }
         }
-        let today = CardDate::from_yymmdd("260115").unwrap();
+        let today = CardDate::from_yymmdd(today).unwrap();
         let (issuer, findings) = Issuer::check(&files, Some(today));
         let issuer = issuer.unwrap_or_else(|| panic!("{findings:#?}"));
         let module = KeyModule::new(ring);
@@ -159,7 +181,7 @@ pub fn with_check_digit(body: &str) -> String {
     format!("{body}{}", (10 - sum % 10) % 10)
 }
 
-fn symmetric_keys(seed: &Seed) -> BTreeMap<KeyRef, (KeyAlgorithm, Vec<u8>)> {
+pub fn symmetric_keys(seed: &Seed) -> BTreeMap<KeyRef, (KeyAlgorithm, Vec<u8>)> {
     let mut keys = BTreeMap::new();
     let mut add = |usage: KeyUse, index: u8, algorithm: KeyAlgorithm| {
         let key = KeyRef::new(usage, KeyIndex(index));

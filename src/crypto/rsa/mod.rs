@@ -291,16 +291,29 @@ impl RsaPrivate {
     /// # Errors
     /// None for a key that was made here; the type is that of its steps.
     pub fn d(&self) -> Result<Secret> {
-        let wide = self.public.len();
-        let (p1, q1) = (
-            num::less_one(&*num::from_be(self.p.expose(), 0)?),
-            num::less_one(&*num::from_be(self.q.expose(), 0)?),
-        );
+        let (p1, q1) = self.primes_less_one()?;
         let gcd = Zeroizing::new(crypto_bigint::Gcd::gcd(&*p1, &*q1));
         let product = Zeroizing::new(p1.concatenating_mul(&*q1));
-        let lcm = Zeroizing::new(product.div_rem(&num::divisor(&gcd)?).0);
-        let d = num::inverse_of_small(self.exponent.get(), &lcm)?;
-        num::to_be(&d, wide).map(|bytes| Secret::copy_of(&bytes))
+        self.inverse_of_exponent(&Zeroizing::new(product.div_rem(&num::divisor(&gcd)?).0))
+    }
+
+    /// e^-1 mod (p - 1)(q - 1), of the length of the modulus: the private exponent of older files, for comparison.
+    ///
+    /// # Errors
+    /// None for a key that was made here; the type is that of its steps.
+    pub fn d_mod_phi(&self) -> Result<Secret> {
+        let (p1, q1) = self.primes_less_one()?;
+        self.inverse_of_exponent(&Zeroizing::new(p1.concatenating_mul(&*q1)))
+    }
+
+    fn primes_less_one(&self) -> Result<(Num, Num)> {
+        let less_one = |prime: &Secret| num::from_be(prime.expose(), 0).map(|n| num::less_one(&n));
+        Ok((less_one(&self.p)?, less_one(&self.q)?))
+    }
+
+    fn inverse_of_exponent(&self, modulus: &Num) -> Result<Secret> {
+        let d = num::inverse_of_small(self.exponent.get(), modulus)?;
+        num::to_be(&d, self.public.len()).map(|bytes| Secret::copy_of(&bytes))
     }
 
     /// Whether d <= 2^h, h being half the bits of the modulus (FIPS 186-5, A.1.1 criterion 3), for primes of

@@ -53,6 +53,15 @@ pub fn issuer_certificate_block(ca: &RsaPublic, data: &IssuerKeyData<'_>) -> Res
     frame::build(ca.len(), &head, data.key.modulus(), &[data.key.exponent()])
 }
 
+/// The block of a self-certificate of an issuer key: `head` (format byte first), as much of the modulus as fits, SHA-1 over
+/// both, the rest of the modulus and the exponent. For requests to a certification authority.
+///
+/// # Errors
+/// [`ErrorKind::Length`] if the modulus has no room for the head.
+pub(crate) fn self_certificate_block(key: &RsaPublic, head: &[u8]) -> Result<SignBlock> {
+    frame::build(key.len(), head, key.modulus(), &[key.exponent()])
+}
+
 /// An issuer public key certificate with what goes beside it on the card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerCertificate {

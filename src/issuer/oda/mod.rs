@@ -24,6 +24,7 @@ pub(crate) use icc_certificate::key_certificate_block;
 pub use icc_certificate::{
     CertifiedIccKey, IccCertificate, IccKeyData, IccKeyKind, icc_certificate_block, pin_certificate_block,
 };
+pub(crate) use issuer_certificate::self_certificate_block;
 pub use issuer_certificate::{
     CertifiedIssuerKey, IssuerCertificate, IssuerKeyData, issuer_certificate_block,
 };

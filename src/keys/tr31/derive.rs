@@ -1,3 +1,5 @@
+use zeroize::Zeroizing;
+
 use super::Version;
 use crate::crypto::mac::{cmac_aes, cmac_tdes};
 use crate::error::{ErrorKind, Result};
@@ -53,8 +55,8 @@ fn counter(kbpk: &Secret, version: Version, usage: u8) -> Result<Secret> {
         let i = u8::try_from(i).map_err(|_| ErrorKind::Internal("too many blocks"))?;
         let message = [i, 0, usage, 0, 0, algorithm, b1, b0];
         blocks.push(match version {
-            Version::D => Secret::copy_of(&cmac_aes(kbpk, &[&message])?),
-            _ => Secret::copy_of(&cmac_tdes(kbpk, &[&message])?),
+            Version::D => Secret::copy_of(Zeroizing::new(cmac_aes(kbpk, &[&message])?).as_slice()),
+            _ => Secret::copy_of(Zeroizing::new(cmac_tdes(kbpk, &[&message])?).as_slice()),
         });
     }
     leftmost(&blocks, kbpk.len())

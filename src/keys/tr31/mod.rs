@@ -38,7 +38,7 @@ use crate::secret::Secret;
 /// let header = tr31::Header::for_use(KeyUse::Cvk, KeyAlgorithm::Tdes2, tr31::Version::D);
 /// let mut rng = Seed::fixed([1; 32]).named_stream(b"example", Purpose::TestIssuer).rng();
 /// let block = tr31::wrap(&kbpk, &header, &key, &mut rng)?;
-/// assert!(block.starts_with("D0144C0TC00N0000"));
+/// assert!(block.starts_with("D0112C0TC00N0000"));
 /// assert_eq!(tr31::unwrap(&kbpk, &block)?, (header, key));
 /// # Ok::<(), emv_dataprep::error::Error>(())
 /// ```

@@ -176,18 +176,20 @@ where
             // SAFETY: the caller's target features are those of the kernel.
             unsafe { Kernels::square(&mut x, &n, &n0, &shift) };
         }
-        let [r2, ..] = x.0;
         // r2 R / R, to bring it below n.
         // SAFETY: as above.
-        let r2 = subtract_once(&unsafe { Kernels::multiply(&r2, &one, &n, &n0) }, &n);
+        unsafe { Kernels::multiply(&mut x, &one, &n, &n0) };
+        let r2 = subtract_once(&x.0[0], &n);
         Self { n, n0, one, r2 }
     }
 
     /// a b / R mod n, below 2 n.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn multiply(&self, a: &Num<L>, b: &Num<L>) -> Num<L> {
+        let mut x = Forms([*a, Num::ZERO, Num::ZERO]);
         // SAFETY: the caller's target features are those of the kernel.
-        unsafe { Kernels::multiply(a, b, &self.n, &self.n0) }
+        unsafe { Kernels::multiply(&mut x, b, &self.n, &self.n0) };
+        x.0[0]
     }
 
     /// A product, brought below n.
@@ -238,21 +240,24 @@ where
         for i in 1..16 {
             table[i] = self.multiply(&table[i - 1], base);
         }
-        let mut x = self.one;
+        let mut x = forms(&self.one);
+        let mut factor = Num::ZERO;
         for window in (0..bits.div_ceil(4)).rev() {
-            let mut square = forms(&x);
-            for _ in 0..4 {
-                // SAFETY: the caller's target features are those of the kernel.
-                unsafe { Kernels::square(&mut square, &self.n, &self.n0, &none) };
-            }
             let word = load(&exponents[window / 16]);
             let index = _mm512_and_si512(_mm512_srlv_epi64(word, set1((window % 16 * 4) as u64)), set1(15));
-            let [square, ..] = square.0;
-            x = self.multiply(&square, &select(&table, index));
+            select(&mut factor, &table, index);
+            // SAFETY: the caller's target features are those of the kernels.
+            unsafe {
+                for _ in 0..4 {
+                    Kernels::square(&mut x, &self.n, &self.n0, &none);
+                }
+                Kernels::multiply(&mut x, &factor, &self.n, &self.n0);
+            }
         }
+        factor.zeroize();
         exponents.zeroize();
         table.zeroize();
-        x
+        x.0[0]
     }
 
     /// One round of Miller-Rabin on each number, with bases from 2 to n - 2: the lanes that pass.
@@ -286,20 +291,20 @@ impl<const L: usize> Drop for Moduli<L> {
     }
 }
 
-/// The entry of number `index`, lane by lane.
+/// The entry of number `index`, lane by lane; every entry is read.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn select<const L: usize>(table: &[Num<L>; 16], index: __m512i) -> Num<L> {
-    let hits: [__mmask8; 16] = std::array::from_fn(|i| _mm512_cmpeq_epi64_mask(index, set1(i as u64)));
-    let mut out = Num::ZERO;
-    for (j, o) in out.0.iter_mut().enumerate() {
-        let mut limb = load(&table[0].0[j]);
-        for i in 1..16 {
-            limb = _mm512_mask_mov_epi64(limb, hits[i], load(&table[i].0[j]));
+fn select<const L: usize>(out: &mut Num<L>, table: &[Num<L>; 16], index: __m512i) {
+    let mut limbs: [__m512i; L] = std::array::from_fn(|j| load(&table[0].0[j]));
+    for (i, entry) in (1..).zip(&table[1..]) {
+        let hit = _mm512_cmpeq_epi64_mask(index, set1(i));
+        for (limb, entry) in limbs.iter_mut().zip(&entry.0) {
+            *limb = _mm512_mask_mov_epi64(*limb, hit, load(entry));
         }
+    }
+    for (o, limb) in out.0.iter_mut().zip(limbs) {
         *o = store(limb);
     }
-    out
 }
 
 /// n becomes the odd part of n - 1; gives how often two divides n - 1.
@@ -353,6 +358,6 @@ where
     }
     let one = unit();
     // SAFETY: as above.
-    let out = unsafe { Kernels::multiply(&x.0[0], &one, &n, &n0) };
-    equal(&subtract_once(&out, &n), &one)
+    unsafe { Kernels::multiply(&mut x, &one, &n, &n0) };
+    equal(&subtract_once(&x.0[0], &n), &one)
 }

@@ -6,7 +6,7 @@ include!(concat!(env!("OUT_DIR"), "/ifma_kernels.rs"));
 
 static MASK: Lane = Lane([LIMB_MASK; 8]);
 
-/// A number in the three forms that a squaring reads and writes: its limbs; the limbs of its double; those
+/// A number in the three forms that a squaring reads, and that every kernel writes: its limbs; the limbs of its double; those
 /// without the carry from the limb below.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -20,11 +20,11 @@ pub(super) trait Kernel<const L: usize> {
     /// The machine must have AVX-512F and IFMA.
     unsafe fn square(x: &mut Forms<L>, n: &Num<L>, n0: &Lane, shift: &Lane);
 
-    /// a b / R mod n, lane by lane.
+    /// x = x b / R mod n, lane by lane.
     ///
     /// # Safety
     /// The machine must have AVX-512F and IFMA.
-    unsafe fn multiply(a: &Num<L>, b: &Num<L>, n: &Num<L>, n0: &Lane) -> Num<L>;
+    unsafe fn multiply(x: &mut Forms<L>, b: &Num<L>, n: &Num<L>, n0: &Lane);
 }
 
 /// The size whose kernels are meant.
@@ -54,13 +54,14 @@ macro_rules! kernels {
             }
 
             #[target_feature(enable = "avx512f,avx512ifma")]
-            unsafe fn multiply(a: &Num<$limbs>, b: &Num<$limbs>, n: &Num<$limbs>, n0: &Lane) -> Num<$limbs> {
-                let mut out = Num::ZERO;
-                // SAFETY: the kernel reads L vectors at `a`, `b` and `n`, one at `n0` and `mask`, and writes L at `o`;
-                // all are aligned to 64 bytes by their types. It changes no register but those named, and no stack.
+            unsafe fn multiply(x: &mut Forms<$limbs>, b: &Num<$limbs>, n: &Num<$limbs>, n0: &Lane) {
+                let x = std::ptr::from_mut(x);
+                // SAFETY: the kernel reads L vectors at `a`, `b` and `n`, one at `n0` and `mask`, and writes 3 L at `o` = `a`
+                // after its last read; all are aligned to 64 bytes by their types. It changes no register but
+                // those named, and no stack.
                 unsafe {
                     $multiply!(
-                        a = in(reg) a, b = in(reg) b, o = in(reg) &raw mut out, n = in(reg) n, n0 = in(reg) n0,
+                        a = in(reg) x, b = in(reg) b, o = in(reg) x, n = in(reg) n, n0 = in(reg) n0,
                         mask = in(reg) &raw const MASK,
                         out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
                         out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
@@ -70,7 +71,6 @@ macro_rules! kernels {
                         out("zmm30") _, out("zmm31") _, options(nostack)
                     );
                 }
-                out
             }
         }
     )+ };

@@ -20,8 +20,8 @@
 //!
 //! a^2 = sum of a_i (a_i 2^(52 i) + 2 a_{i+1..}): each limb times itself and times the doubled number above it. The doubled
 //! number is kept in limbs of its own (2 a)_j, which need one bit of carry from the limb below. Only the limb
-//! right above i must not have it, as a_i's top bit is not part of 2 a_{i+1..}. A squaring writes its result in
-//! all three forms: a, the doubled limbs with carry, the doubled limbs without.
+//! right above i must not have it, as a_i's top bit is not part of 2 a_{i+1..}. Every kernel writes its
+//! result in all three forms: a, the doubled limbs with carry, the doubled limbs without.
 //!
 //! # Reduction
 //!

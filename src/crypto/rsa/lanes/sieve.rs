@@ -2,8 +2,8 @@
 //!
 //! The window's start is cut into digits of 35 bits. Modulo a prime below 2^17 it is the sum of digit times weight,
 //! the weight being 2^(35 i) mod p: at most 29 products below 2^52, exact in one low-half multiply each, a
-//! sum below 2^57. The quotient by p is guessed in floating point: it is off by one at most, since the sum's
-//! relative rounding error 2^-52 times a quotient below 2^57 / 64 stays below one.
+//! sum below 2^57. The quotient by p is guessed in floating point: it is off by one at most, since three roundings
+//! of 2^-53 each, times a quotient below 2^57 / 67, stay below one.
 
 #![allow(clippy::cast_possible_truncation, reason = "each narrowing follows a comparison with the bound")]
 
@@ -29,13 +29,16 @@ const GROUPS: usize = (PRIMES.len() - SMALL).div_ceil(LANES);
 /// Eight primes.
 struct Group {
     p: [u32; LANES],
+    /// 1/p.
+    inverse: [f64; LANES],
     weights: [[u32; LANES]; DIGITS],
 }
 
 static TABLE: [Group; GROUPS] = table();
 
 const fn table() -> [Group; GROUPS] {
-    let mut out = [const { Group { p: [0; LANES], weights: [[0; LANES]; DIGITS] } }; GROUPS];
+    let mut out =
+        [const { Group { p: [0; LANES], inverse: [0.0; LANES], weights: [[0; LANES]; DIGITS] } }; GROUPS];
     let mut i = 0;
     while i < GROUPS * LANES {
         // The last group is filled up with the last prime.
@@ -43,6 +46,7 @@ const fn table() -> [Group; GROUPS] {
         let p = PRIMES[at] as u64;
         let (group, lane) = (i / LANES, i % LANES);
         out[group].p[lane] = p as u32;
+        out[group].inverse[lane] = 1.0 / p as f64;
         let step = (1_u64 << DIGIT_BITS) % p;
         let (mut weight, mut digit) = (1, 0);
         while digit < DIGITS {
@@ -94,15 +98,25 @@ pub(super) fn survivors(window: &Window, spec: &KeySpec) -> Vec<u16> {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn first_multiples(group: &Group, digits: &[u64]) -> Lane {
-    let mut sums = [_mm512_setzero_si512(); 4];
-    for (i, (weights, digit)) in group.weights.iter().zip(digits).enumerate() {
-        let sum = &mut sums[i % 4];
-        *sum = _mm512_madd52lo_epu64(*sum, widen(weights), set1(*digit));
+    let zero = _mm512_setzero_si512();
+    // Four sums, so that no multiply waits for the one before it.
+    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    let (weights, last_weights) = group.weights[..digits.len()].as_chunks::<4>();
+    let (digits, last_digits) = digits.as_chunks::<4>();
+    for (w, x) in weights.iter().zip(digits) {
+        a = _mm512_madd52lo_epu64(a, widen(&w[0]), set1(x[0]));
+        b = _mm512_madd52lo_epu64(b, widen(&w[1]), set1(x[1]));
+        c = _mm512_madd52lo_epu64(c, widen(&w[2]), set1(x[2]));
+        d = _mm512_madd52lo_epu64(d, widen(&w[3]), set1(x[3]));
     }
-    let [a, b, c, d] = sums;
+    for (w, x) in last_weights.iter().zip(last_digits) {
+        a = _mm512_madd52lo_epu64(a, widen(w), set1(*x));
+    }
     let sum = _mm512_add_epi64(_mm512_add_epi64(a, b), _mm512_add_epi64(c, d));
     let p = widen(&group.p);
-    let quotient = _mm512_cvttpd_epu64(_mm512_div_pd(_mm512_cvtepu64_pd(sum), _mm512_cvtepu64_pd(p)));
+    // SAFETY: the array is 64 readable bytes; the load needs no alignment.
+    let inverse = unsafe { _mm512_loadu_pd(group.inverse.as_ptr()) };
+    let quotient = _mm512_cvttpd_epu64(_mm512_mul_pd(_mm512_cvtepu64_pd(sum), inverse));
     let mut r = _mm512_sub_epi64(sum, _mm512_mullo_epi64(quotient, p));
     // A negative remainder is a huge unsigned number: the smaller of both candidates is the right one.
     r = _mm512_min_epu64(r, _mm512_add_epi64(r, p));

@@ -1,0 +1,136 @@
+//! The manifest of a batch against its files. No I/O: the caller reads.
+
+use serde_json::Value;
+
+use crate::crypto::hash::sha256;
+
+use super::line::text;
+use super::report::Outcome;
+
+/// A file of the manifest `batch.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Path inside the output directory.
+    pub path: String,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Its length.
+    pub bytes: u64,
+    /// How many cards it holds, where it says so.
+    pub cards: Option<u64>,
+}
+
+impl FileEntry {
+    /// Compares with the bytes of the file.
+    #[must_use]
+    pub fn check(&self, bytes: &[u8]) -> Outcome {
+        self.check_digest(sha256(&[bytes]), u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Compares with a digest and length that the caller made while reading.
+    #[must_use]
+    pub fn check_digest(&self, digest: [u8; 32], len: u64) -> Outcome {
+        if len != self.bytes {
+            Outcome::Failed("the file has another length than the manifest says")
+        } else if digest != self.sha256 {
+            Outcome::Failed("the file's digest is not the manifest's")
+        } else {
+            Outcome::Passed
+        }
+    }
+}
+
+/// What `verify` reads of `batch.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Orders of the input.
+    pub orders: u64,
+    /// Prepared cards.
+    pub prepared: u64,
+    /// Rejected orders.
+    pub rejected: u64,
+    /// Every file of the batch.
+    pub files: Vec<FileEntry>,
+}
+
+impl Manifest {
+    /// Reads `batch.json`.
+    ///
+    /// # Errors
+    /// What is missing or has another form.
+    pub fn read(text_of_file: &str) -> Result<Self, &'static str> {
+        let json: Value = serde_json::from_str(text_of_file).map_err(|_| "batch.json is not JSON")?;
+        let json = json.as_object().ok_or("batch.json is not an object")?;
+        if text(json, "format")? != "emv-dataprep/batch/1" {
+            return Err("format is not emv-dataprep/batch/1");
+        }
+        let number = |of: Option<&Value>, key: &str| of.and_then(|v| v.get(key)).and_then(Value::as_u64);
+        let counts = json.get("counts");
+        let wrong = "the counts of batch.json are missing";
+        let mut files = Vec::new();
+        for file in
+            json.get("files").and_then(Value::as_array).ok_or("the files of batch.json are missing")?
+        {
+            let entry = file.as_object().ok_or("a file of batch.json is not an object")?;
+            let mut sha256 = [0; 32];
+            hex::decode_to_slice(text(entry, "sha256")?, &mut sha256)
+                .map_err(|_| "a digest is not 32 bytes")?;
+            let path = text(entry, "path")?.to_owned();
+            let inside = !path.starts_with('/') && path.split('/').all(|p| !matches!(p, "" | "." | ".."));
+            if !inside {
+                return Err("a path leaves the batch");
+            }
+            let bytes = number(Some(file), "bytes").ok_or("a file without its length")?;
+            files.push(FileEntry { path, sha256, bytes, cards: number(Some(file), "cards") });
+        }
+        let mut paths: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
+        paths.sort_unstable();
+        if paths.windows(2).any(|w| w.first() == w.last()) {
+            return Err("a file stands twice in batch.json");
+        }
+        Ok(Self {
+            orders: number(counts, "orders").ok_or(wrong)?,
+            prepared: number(counts, "prepared").ok_or(wrong)?,
+            rejected: number(counts, "rejected").ok_or(wrong)?,
+            files,
+        })
+    }
+
+    /// The counts against each other.
+    #[must_use]
+    pub fn check_counts(&self) -> Outcome {
+        if self.prepared.checked_add(self.rejected) == Some(self.orders) {
+            Outcome::Passed
+        } else {
+            Outcome::Failed("prepared and rejected are not all orders")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_and_its_files() {
+        let bytes = b"abc";
+        let digest = hex::encode_upper(sha256(&[bytes]));
+        let text = format!(
+            r#"{{"format":"emv-dataprep/batch/1","counts":{{"orders":2,"prepared":1,"rejected":1}},
+            "files":[{{"path":"prepared/CENTRAL/P/cards-000000.jsonl","sha256":"{digest}","bytes":3,"cards":1}}]}}"#
+        );
+        let manifest = Manifest::read(&text).unwrap();
+        assert_eq!(manifest.check_counts(), Outcome::Passed);
+        assert_eq!(manifest.files[0].check(bytes), Outcome::Passed);
+        for bit in 0..24 {
+            let mut other = *bytes;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(manifest.files[0].check(&other), Outcome::Failed(_)));
+        }
+        assert!(matches!(manifest.files[0].check(b"ab"), Outcome::Failed(_)));
+        assert!(Manifest::read(&text.replace("prepared/CENTRAL", "../CENTRAL")).is_err());
+        assert!(Manifest::read(&text.replace("batch/1", "batch/2")).is_err());
+        let off = Manifest::read(&text.replace("\"orders\":2", "\"orders\":3")).unwrap();
+        assert!(matches!(off.check_counts(), Outcome::Failed(_)));
+    }
+}

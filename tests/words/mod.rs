@@ -1,0 +1,4 @@
+//! DES on whole words, from the tables of FIPS 46-3: the bit lists of `tests/plain` are too slow for the many operations
+//! of card values.
+
+pub(crate) mod des;
