@@ -74,7 +74,7 @@ impl Pipeline for Fake {
                 channel: Channel::ALL[(position % 3) as usize],
                 destination: format!("D{}", position % 3).parse().unwrap(),
                 card: line("card"),
-                mailer: (position % 2 == 0).then(|| ("MAIL".parse().unwrap(), line("mailer"))),
+                mailer: position.is_multiple_of(2).then(|| ("MAIL".parse().unwrap(), line("mailer"))),
                 issuer_return: line("return"),
             })
         };
@@ -396,7 +396,7 @@ fn card_mailer_and_return_of_a_block_come_from_one_attempt() {
         let manifest = Manifest::read(&std::fs::read(root.join("batch.json")).unwrap()).unwrap();
         assert_eq!((cards, draws.len() as u64), (manifest.counts.prepared, cards), "operation {at}");
         for (position, draws) in draws {
-            assert_eq!(draws.len() as u64, 2 + u64::from(position % 2 == 0));
+            assert_eq!(draws.len() as u64, 2 + u64::from(position.is_multiple_of(2)));
             assert!(draws.iter().all(|d| *d == draws[0]), "operation {at}, position {position}");
         }
     });

@@ -142,6 +142,7 @@ pub fn run(args: &Args) -> Done {
 
 /// Runs the whole batch: its manifest.
 pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
+    let stop = stop_on_signals()?;
     self_test::at_start()?;
     let backend = backend()?;
     let dir = IssuerDir::load(&args.issuer)?;
@@ -168,7 +169,6 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         dir.issuer.issuer_return().ok_or_else(|| Failure::refused("issuer.toml names no issuer return"))?;
 
     let seed = args.seed.map(Seed::fixed);
-    let stop = stop_on_signals()?;
     let (source, known) = source(&args.orders, seed.is_some())?;
     let configuration = dir.digests();
     let start = match args.now {
