@@ -6,6 +6,7 @@
     clippy::arithmetic_side_effects,
     missing_docs
 )]
+#![allow(clippy::print_stdout, reason = "the seed at which a target panics is the last line of its output")]
 #![allow(unreachable_pub, reason = "the targets are a library for the fuzzer")]
 
 use std::collections::BTreeSet;

@@ -1,9 +1,14 @@
 //! The JSON Schemas, the loader and the documents say the same of every member.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use emv_dataprep::keys::{KcvMethod, KeyUse};
+use emv_dataprep::keys::{KeyIndex, KeyRef};
+use emv_dataprep::output::{card_line, mailer_line, return_line};
+use emv_dataprep::prepare::prepare_batch;
 use emv_dataprep::profile::{CardSource, Channel, Issuer, PrintField};
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -16,7 +21,7 @@ const CONFIGURATION: [(&str, &[&str]); 5] = [
     ("product", &["product_file", "identifier"]),
     ("profile", &["profile_file"]),
 ];
-const OUTPUT: [&str; 4] = ["card-line", "batch", "status", "rejected"];
+const OUTPUT: [&str; 6] = ["card-line", "mailer", "return", "batch", "status", "rejected"];
 const GUIDE: &str = "docs/issuer-directory.md";
 const OUTPUT_GUIDE: &str = "docs/output.md";
 
@@ -329,6 +334,9 @@ fn every_finding_is_in_the_document() {
             codes.extend(pattern.captures_iter(&source).map(|c| c[1].to_owned()));
         }
     }
+    // The program adds what it finds when keys are opened.
+    let program = read("src/bin/dataprep/check.rs");
+    codes.extend(field.captures_iter(&program).map(|c| c[1].to_owned()));
     assert!(codes.len() > 25, "{codes:?}");
     let guide = read(GUIDE);
     let table = guide.split_once("## Findings").unwrap().1;
@@ -381,4 +389,41 @@ fn the_examples_of_output_fit() {
             }
         }
     }
+}
+
+/// Cards of every shipped profile, as they leave.
+#[test]
+fn prepared_cards_fit() {
+    let issuer = common::TestIssuer::new();
+    let key = &issuer.keys[&KeyRef::new(KeyUse::Pin, KeyIndex(1))].1;
+    let block = [0x14, 0x12, 0x34, 0x01, 0x23, 0x45, 0x67, 0x89];
+    let block =
+        hex::encode_upper(emv_dataprep::crypto::tdes::TdesKey::from_bytes(key).unwrap().encrypt_block(block));
+    let requests: Vec<_> = common::profiles()
+        .iter()
+        .zip(1..)
+        .map(|(p, n)| {
+            let order = common::order_of(p, &format!("c-{n}"), n).replace("BLOCK", &block);
+            // The second destination of the channel has a fresh key for every block.
+            let center = format!(r#""persoCenter":"PC{}","services""#, n % 2 + 1);
+            issuer.request(&order.replace(r#""services""#, &center))
+        })
+        .collect();
+    let (mut mailers, mut wrapped) = (0, 0);
+    for (request, card) in requests.iter().zip(prepare_batch(&issuer.context(), &requests).unwrap()) {
+        let card = card.unwrap_or_else(|e| panic!("{e}"));
+        let check = |schema: &str, line: &[u8]| {
+            let line: Value = serde_json::from_slice(line).unwrap();
+            assert_valid(&validator(schema), &line, schema);
+            line
+        };
+        let line = check("card-line", &card_line(&card));
+        wrapped += usize::from(line["transportKey"].get("wrapped").is_some());
+        check("return", &return_line(&card.issuer_return, &request.data));
+        if let Some(mailer) = &card.mailer {
+            check("mailer", &mailer_line(mailer));
+            mailers += 1;
+        }
+    }
+    assert_eq!((mailers, wrapped), (1, 2));
 }
