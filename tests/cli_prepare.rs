@@ -167,7 +167,7 @@ fn the_command_line_and_the_folders_are_checked() {
     expect(2, &mut demo.prepare_unseeded(&orders, &out, &["--seed", "07"]));
     expect(2, &mut demo.prepare_unseeded(&orders, &out, &["--now", "yesterday"]));
     expect(2, dataprep().arg("prepare"));
-    expect(2, &mut dataprep().arg("nothing").stdin(Stdio::null()));
+    expect(2, dataprep().arg("nothing").stdin(Stdio::null()));
     expect(0, dataprep().arg("--help"));
     for command in ["demo", "prepare", "open", "check", "verify", "inspect", "self-test", "keys"] {
         let help = text(&expect(0, dataprep().arg(command).arg("--help")));

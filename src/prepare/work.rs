@@ -76,6 +76,9 @@ impl<'a> Card<'a> {
 /// Every card of a slice: still good, or rejected.
 pub(super) type Cards<'a> = Vec<std::result::Result<Card<'a>, Rejection>>;
 
+/// The answers of a phase: for each card that asked, by its place, the values or why it is rejected.
+pub(super) type Answers<T> = Vec<(usize, std::result::Result<Vec<T>, Rejection>)>;
+
 /// Stops the batch or turns an error into a rejection that names the step.
 pub(super) fn settle(step: &'static str, error: Error) -> Result<Rejection> {
     if error.stops_batch() {
@@ -93,7 +96,7 @@ pub(super) fn phase<'c, 'a: 'c, J, T>(
     cards: &'c Cards<'a>,
     jobs: impl Fn(&'c Card<'a>) -> Result<Vec<J>>,
     run: impl FnOnce(&[J]) -> Result<Vec<Result<T>>>,
-) -> Result<Vec<(usize, std::result::Result<Vec<T>, Rejection>)>> {
+) -> Result<Answers<T>> {
     let mut all = Vec::new();
     let mut counts = Vec::new();
     for (at, card) in cards.iter().enumerate() {
@@ -137,7 +140,7 @@ pub(super) fn phase<'c, 'a: 'c, J, T>(
 /// Puts the answers of a phase into their cards.
 pub(super) fn scatter<T>(
     cards: &mut Cards<'_>,
-    answers: Vec<(usize, std::result::Result<Vec<T>, Rejection>)>,
+    answers: Answers<T>,
     mut put: impl FnMut(&mut Card<'_>, Vec<T>),
 ) {
     for (at, answer) in answers {

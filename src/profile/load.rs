@@ -26,8 +26,8 @@ pub(super) fn load(files: &Files, today: Option<CardDate>) -> (Option<Issuer>, V
 }
 
 fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> Option<Issuer> {
-    let main = one(files, "issuer.toml", findings, |s| issuer_file::read(s)).flatten();
-    let keys = one(files, "keys.toml", findings, |s| keys_file::read(s)).unwrap_or_default();
+    let main = one(files, "issuer.toml", findings, issuer_file::read).flatten();
+    let keys = one(files, "keys.toml", findings, keys_file::read).unwrap_or_default();
     let mut oda = BTreeMap::new();
     let mut products = BTreeMap::new();
     let mut profiles = BTreeMap::new();

@@ -280,7 +280,8 @@ fn application(
             return None;
         }
     };
-    if !matches!(kind, ApplicationKind::Payment(_)) && !(raw.profiles.is_empty() && raw.dgis.is_empty()) {
+    let is_payment = matches!(kind, ApplicationKind::Payment(_));
+    if !is_payment && (!raw.profiles.is_empty() || !raw.dgis.is_empty()) {
         source.error(at, "member", "interface and dgi belong to kind = \"payment\"");
     }
     if let Some(given) = &raw.interfaces {
