@@ -45,8 +45,8 @@
 //! *Bias.* X is uniform over 2^(h-3) odd numbers. A prime P is found exactly when P lies in the window and
 //! stands first among the window's primes; the permutation is uniform, so that chance is 1/(number of
 //! primes in the window). The chance of P is the mean of 1/(number of primes) over the 1024 windows that
-//! hold P, divided by 2^(h-13). It depends only on how many primes lie within 2048 of P, never on the gap
-//! before P, which is the bias of incremental search in rising order. That mean is at most 1, so no prime is
+//! hold P, divided by 2^(h-13). It depends only on how many primes lie within 2048 of P; a search in rising
+//! order would find P with a chance in proportion to the gap before it. That mean is at most 1, so no prime is
 //! more than E / (1 - z) times likelier than the average, E = 2048 / (h ln 2) being the mean number of
 //! primes in a window (4.2 for 704 bits, 11.5 for 256) and z the chance of an empty window (1.5 % for 704
 //! bits): the loss of min-entropy is below 4 bits. Two primes never come from one window: the sides have
