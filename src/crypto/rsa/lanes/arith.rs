@@ -257,9 +257,11 @@ where
             }
         }
         factor.zeroize();
+        let out = x.0[0];
+        x.0.zeroize();
         exponents.zeroize();
         table.zeroize();
-        x.0[0]
+        out
     }
 
     /// One round of Miller-Rabin on each number, with bases from 2 to n - 2: the lanes that pass.
@@ -330,7 +332,7 @@ pub(super) fn fermat<const L: usize>(words: &[Words; LANES], bits: usize) -> u8
 where
     Kernels: Kernel<L>,
 {
-    let n = Num::<L>::pack(words);
+    let mut n = Num::<L>::pack(words);
     let n0 = negative_inverse(&n.0[0]);
     // n - 1 = d 2^k - rest with d = floor((n - 1) / 2^k) + 1, so 2^-(n-1) is 2^-d squared k times, doubled
     // along the bits of rest. k leaves the top s bits to d: 0.75 2^s >= 52 L - bits makes 2^(52 L - d)
@@ -363,5 +365,8 @@ where
     let one = unit();
     // SAFETY: as above.
     unsafe { Kernels::multiply(&mut x, &one, &n, &n0) };
-    equal(&subtract_once(&x.0[0], &n), &one)
+    let passed = equal(&subtract_once(&x.0[0], &n), &one);
+    n.zeroize();
+    x.0.zeroize();
+    passed
 }
