@@ -1,7 +1,8 @@
-//! Writes the assembly of the AVX-512 IFMA kernels; their mathematics stands in `src/crypto/rsa/lanes/mod.rs`.
+//! Writes the assembly of the AVX-512 IFMA kernels; their mathematics stands in
+//! `src/crypto/rsa/lanes/mod.rs`.
 //!
-//! The kernels are straight-line code whose speed comes from hand-allocated registers, so a program writes them:
-//! each build makes them again, and no generated file is kept.
+//! The kernels are straight-line code whose speed comes from hand-allocated registers, so a program writes
+//! them: each build makes them again, and no generated file is kept.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -38,8 +39,9 @@ fn main() -> io::Result<()> {
     fs::write(PathBuf::from(out).join("ifma_kernels.rs"), text)
 }
 
-/// One kernel: `limbs` columns of product and reduction, one after the other; a column is retired as soon as the
-/// reduction has made it zero, so that limbs + 1 accumulators live at a time, in a ring of registers.
+/// One kernel: `limbs` columns of product and reduction, one after the other; a column is retired as soon
+/// as the reduction has made it zero, so that limbs + 1 accumulators live at a time, in a ring of
+/// registers.
 fn kernel(limbs: usize, kind: Kind) -> Vec<String> {
     let ring = limbs + 1;
     let column = |k: usize| format!("zmm{}", k % ring);
@@ -102,8 +104,8 @@ fn kernel(limbs: usize, kind: Kind) -> Vec<String> {
     code.lines
 }
 
-/// Row i of the product. Squaring takes limb i squared, then limb i times the doubled limbs above it: the doubled
-/// number from limb i + 1 on, whose lowest limb has no carry in.
+/// Row i of the product. Squaring takes limb i squared, then limb i times the doubled limbs above it: the
+/// doubled number from limb i + 1 on, whose lowest limb has no carry in.
 fn row(limbs: usize, kind: Kind, i: usize, x: &str, column: &impl Fn(usize) -> String) -> Vec<String> {
     let at = |base: &str, index: usize| format!("zmmword ptr [{{{base}}}+{}]", ZMM * index);
     let terms: Vec<(usize, String)> = match kind {

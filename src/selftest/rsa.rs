@@ -28,7 +28,8 @@ fn rsa_public(case: &Case<'_>) -> Outcome {
     Ok(Computed::new().hex("output", &key.apply(&case.hex("input")?)?))
 }
 
-/// The parts of a key from its primes; without them the published exponent is tested as what it is for: it undoes e.
+/// The parts of a key from its primes; without them the published exponent is tested as what it is for: it
+/// undoes e.
 ///
 /// The file writes numbers, not blocks: with or without leading zeros, so numbers are compared.
 fn rsa_key(case: &Case<'_>) -> Outcome {

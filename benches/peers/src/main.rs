@@ -1,7 +1,8 @@
-//! RSA of this project beside OpenSSL and the `rsa` crate, in one run, by the processor time of this process.
+//! RSA of this project beside OpenSSL and the `rsa` crate, in one run, by the processor time of this
+//! process.
 //!
-//! `peers [SECONDS]` measures: three rounds, the tools in turn inside each round, SECONDS a tool and round; the median
-//! of the rounds. `peers check COUNT` has OpenSSL check COUNT keys of ours, of each size.
+//! `peers [SECONDS]` measures: three rounds, the tools in turn inside each round, SECONDS a tool and round;
+//! the median of the rounds. `peers check COUNT` has OpenSSL check COUNT keys of ours, of each size.
 
 mod openssl;
 

@@ -10,7 +10,8 @@ use crate::crypto::hash::sha256;
 use crate::crypto::rng::{Purpose, Seed};
 use crate::error::{ErrorKind, Place, Result};
 
-/// Rounds of Miller-Rabin for a number that somebody else chose: a composite passes with a chance of at most 4^-64.
+/// Rounds of Miller-Rabin for a number that somebody else chose: a composite passes with a chance of at
+/// most 4^-64.
 const IMPORT_ROUNDS: u32 = 64;
 
 /// Steps of Fermat's factoring method that a modulus must withstand.
@@ -18,8 +19,8 @@ const FERMAT_STEPS: u32 = 100;
 
 /// Whether `n`, big-endian, is prime: trial division and 64 rounds of Miller-Rabin (FIPS 186-5, B.3.1).
 ///
-/// The bases are random numbers drawn from a stream that SHA-256 of `n` seeds, so that the answer does not change from
-/// call to call, and who chooses `n` cannot choose bases that suit it.
+/// The bases are random numbers drawn from a stream that SHA-256 of `n` seeds, so that the answer does not
+/// change from call to call, and who chooses `n` cannot choose bases that suit it.
 ///
 /// ```
 /// use emv_dataprep::crypto::rsa::is_prime;
@@ -78,8 +79,8 @@ fn passes_miller_rabin(n: &BoxedUint, bytes: &[u8]) -> Result<bool> {
 }
 
 impl RsaPublic {
-    /// The checks of a public key from outside: a size in whole bytes, e = 3 or 65537, no ROCA fingerprint, no primes so close
-    /// that Fermat's method finds them.
+    /// The checks of a public key from outside: a size in whole bytes, e = 3 or 65537, no ROCA fingerprint,
+    /// no primes so close that Fermat's method finds them.
     ///
     /// # Errors
     /// [`ErrorKind::KeyRefused`] with the rule that is broken.
@@ -100,7 +101,8 @@ impl RsaPublic {
         Ok(())
     }
 
-    /// Whether the modulus has the form of the keys of CVE-2017-15361 (ROCA): modulo each small prime it is a power of
+    /// Whether the modulus has the form of the keys of CVE-2017-15361 (ROCA): modulo each small prime it is
+    /// a power of
     /// 65537. A random modulus has it with a chance below 2^-26.
     #[must_use]
     pub fn has_roca_fingerprint(&self) -> bool {
@@ -112,7 +114,8 @@ impl RsaPublic {
         })
     }
 
-    /// Whether the first steps of Fermat's method factor the modulus: a^2 - n is a square for an a just above its root.
+    /// Whether the first steps of Fermat's method factor the modulus: a^2 - n is a square for an a just
+    /// above its root.
     fn falls_to_fermat(&self) -> Result<bool> {
         // Room for a^2 after the last step.
         let n = num::from_be(self.modulus(), self.len().saturating_add(8))?;
@@ -131,8 +134,8 @@ impl RsaPublic {
 
 impl RsaPrivate {
     /// The checks of a private key from outside: those of [`RsaPublic::check`], p and q prime (64 rounds),
-    /// the CRT relations, |p - q| above 2^(h - 100) with h half the bits of the modulus (FIPS 186-5, A.1.3), and one
-    /// operation that verifies.
+    /// the CRT relations, |p - q| above 2^(h - 100) with h half the bits of the modulus (FIPS 186-5,
+    /// A.1.3), and one operation that verifies.
     ///
     /// # Errors
     /// [`ErrorKind::KeyRefused`] with the rule that is broken.
@@ -161,7 +164,8 @@ impl RsaPrivate {
     }
 }
 
-/// The positions of the moduli that share a factor with another one of the list, equal moduli among them, in rising order.
+/// The positions of the moduli that share a factor with another one of the list, equal moduli among them,
+/// in rising order.
 ///
 /// Bernstein's batch gcd: a product tree up, a remainder tree down modulo the squares, one gcd each.
 ///

@@ -2,58 +2,64 @@
 //!
 //! # The sampling procedure
 //!
-//! It is fixed before any kernel, so that one stream gives one key on every backend, with any number of threads
-//! and whichever other keys are made at the same time. Its form is that of FIPS 186-5, A.1.3 (random probable primes);
-//! EMV's sizes and e = 3 lie outside of what FIPS approves, so no approved mode is claimed.
+//! It is fixed before any kernel, so that one stream gives one key on every backend, with any number of
+//! threads and whichever other keys are made at the same time. Its form is that of FIPS 186-5, A.1.3
+//! (random probable primes); EMV's sizes and e = 3 lie outside of what FIPS approves, so no approved mode
+//! is claimed.
 //!
-//! A key has `bits` bits and the public exponent e; each prime has h = `bits` / 2 bits, a multiple of 8. S is the
-//! key's stream; S(a, b, …) is its sub-stream of that path ([`CardStream::sub`]).
+//! A key has `bits` bits and the public exponent e; each prime has h = `bits` / 2 bits, a multiple of 8. S
+//! is the key's stream; S(a, b, …) is its sub-stream of that path ([`CardStream::sub`]).
 //!
 //! **Key.** For attempt k = 0, 1, …:
 //! 1. p is the prime of side 0, q the prime of side 1, of attempt k.
-//! 2. If |p - q| <= 2^(h - 100), or d = e^-1 mod lcm(p - 1, q - 1) <= 2^h, both primes move to attempt k + 1.
+//! 2. If |p - q| <= 2^(h - 100), or d = e^-1 mod lcm(p - 1, q - 1) <= 2^h, both primes move to the next
+//!    attempt.
 //! 3. The larger prime is named p, the smaller one q.
 //! 4. The pair-wise consistency test signs and verifies a block of S(2, k).
 //!
 //! **Prime** of side i, attempt k. For window w = 0, 1, …, with T = S(i, k, w):
 //! 1. T gives h / 8 bytes: a big-endian number X, whose two highest bits and lowest bit are then set.
-//! 2. T gives eight bytes for each offset t = 0 … 1023: the rank of t, a little-endian number. The permutation
-//!    of the window is its offsets by rising rank (equal ranks, whose chance is 2^-45 a window, by offset). All
-//!    ranks are drawn before anything is sieved.
+//! 2. T gives eight bytes for each offset t = 0 … 1023: the rank of t, a little-endian number. The
+//!    permutation of the window is its offsets by rising rank (equal ranks, whose chance is 2^-45 a window,
+//!    by offset). All ranks are drawn before anything is sieved.
 //! 3. If X + 2·1023 has more than h bits, the next window follows.
-//! 4. The prime is the first X + 2t in the order of the permutation with gcd(e, X + 2t - 1) = 1 that passes all
-//!    Miller-Rabin rounds. If there is none, the next window follows.
+//! 4. The prime is the first X + 2t in the order of the permutation with gcd(e, X + 2t - 1) = 1 that passes
+//!    all Miller-Rabin rounds. If there is none, the next window follows.
 //!
-//! **Miller-Rabin** on the candidate N at offset t: the bases are ordinary integers; they are drawn one round after the
-//! other from S(i, k, w, t), each as h / 8 bytes, big-endian, drawn again unless 2 <= base <= N - 2.
+//! **Miller-Rabin** on the candidate N at offset t: the bases are ordinary integers; they are drawn one
+//! round after the other from S(i, k, w, t), each as h / 8 bytes, big-endian, drawn again unless it lies from
+//! 2 to N - 2.
 //!
-//! A backend may skip work as long as this result stays: sieve to any depth, test to base 2 first, test numbers before
-//! they are due. (A composite that a pre-test removes could have passed all rounds with a chance below 2^-112.)
+//! A backend may skip work as long as this result stays: sieve to any depth, test to base 2 first, test
+//! numbers before they are due. (A composite that a pre-test removes could have passed all rounds with a
+//! chance below 2^-112.)
 //!
-//! **Fresh candidates.** With [`Sampling::FreshCandidates`] a window has one offset, so that every candidate is a
-//! fresh draw, as FIPS 186-5 has it. It costs about twice the time.
+//! **Fresh candidates.** With [`Sampling::FreshCandidates`] a window has one offset, so that every
+//! candidate is a fresh draw, as FIPS 186-5 has it. It costs about twice the time.
 //!
 //! # Why these keys are sound
 //!
-//! *Range.* The two highest bits are set, so each prime lies in [0.75·2^h, 2^h), within FIPS's [2^(h-1/2), 2^h), and
-//! the product has exactly 2h bits.
+//! *Range.* The two highest bits are set, so each prime lies in [0.75·2^h, 2^h), within FIPS's [2^(h-1/2),
+//! 2^h), and the product has exactly 2h bits.
 //!
-//! *Bias.* X is uniform over 2^(h-3) odd numbers. A prime P is found exactly when P lies in the window and stands
-//! first among the window's primes; the permutation is uniform, so that chance is 1/(number of primes in the window).
-//! The chance of P is the mean of 1/(number of primes) over the 1024 windows that hold P, divided by 2^(h-13).
-//! It depends only on how many primes lie within 2048 of P, never on the gap before P, which is the bias of incremental
-//! search in rising order. No prime is more than 1024 / E times likelier than the average, E = 2048 / (h ln 2) being the
-//! mean number of primes in a window (4.2 for 704 bits), so the loss of min-entropy is below 8 bits; the loss
-//! of Shannon entropy is below one bit, since the number of primes near P varies little. FIPS's own bias, from
-//! the requirement on e, is of the same kind. Two primes never come from one window: the sides have their own
-//! sub-streams.
+//! *Bias.* X is uniform over 2^(h-3) odd numbers. A prime P is found exactly when P lies in the window and
+//! stands first among the window's primes; the permutation is uniform, so that chance is 1/(number of
+//! primes in the window). The chance of P is the mean of 1/(number of primes) over the 1024 windows that
+//! hold P, divided by 2^(h-13). It depends only on how many primes lie within 2048 of P; a search in rising
+//! order would find P with a chance in proportion to the gap before it. That mean is at most 1, so no prime is
+//! more than E / (1 - z) times likelier than the average, E = 2048 / (h ln 2) being the mean number of
+//! primes in a window (4.2 for 704 bits, 11.5 for 256) and z the chance of an empty window (1.5 % for 704
+//! bits): the loss of min-entropy is below 4 bits. Two primes never come from one window: the sides have
+//! their own sub-streams.
 //!
-//! *Primality.* The number of rounds holds the chance that a composite passes below 2^-112 for candidates drawn at
-//! random (see `prime::rounds`). The candidates of one window are not independent, but each one by itself is uniform.
+//! *Primality.* The number of rounds holds the chance that a composite passes below 2^-112 for candidates
+//! drawn at random (see `prime::rounds`). The candidates of one window are not independent, but each one by
+//! itself is uniform.
 //!
-//! *Randomness.* S is ChaCha20 under a key derived with HMAC-SHA-256 from a 256-bit seed, which production draws from
-//! the operating system for each block and wipes with it ([`crate::crypto::rng`]). The search is not constant time (how many
-//! candidates fail is independent of the prime that is found); the arithmetic on each candidate is.
+//! *Randomness.* S is ChaCha20 under a key derived with HMAC-SHA-256 from a 256-bit seed, which production
+//! draws from the operating system for each block and wipes with it ([`crate::crypto::rng`]). The search is
+//! not constant time (how many candidates fail is independent of the prime that is found); the arithmetic
+//! on each candidate is.
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -67,8 +73,9 @@ use crate::error::{ErrorKind, Result};
 /// Attempts for one key. A second one has a chance below 2^-90.
 pub(super) const MAX_ATTEMPTS: u64 = 16;
 
-/// Tests that one prime may take before the search is given up as broken: FIPS 186-5 allows 10 · bits, we give more, as a window
-/// counts for all its offsets. A window of 1024 without a prime has a chance below 6 %.
+/// Tests that one prime may take before the search is given up as broken: FIPS 186-5 allows 10 · bits, we
+/// give more, as a window counts for all its offsets. A window of 1024 has no prime with a chance
+/// below 6 %.
 const MAX_OFFSETS: u64 = 1 << 18;
 
 /// How candidates are drawn.
@@ -167,7 +174,8 @@ impl KeySpec {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Internal`] when no key is found within the bounds or a key fails its consistency test: neither is expected ever.
+/// [`ErrorKind::Internal`] when no key is found within the bounds or a key fails its consistency test:
+/// neither is expected ever.
 pub fn generate(spec: KeySpec, stream: &CardStream) -> Result<RsaPrivate> {
     for attempt in 0..MAX_ATTEMPTS {
         let p = search(&spec, stream, Side::P, attempt)?;
@@ -179,7 +187,11 @@ pub fn generate(spec: KeySpec, stream: &CardStream) -> Result<RsaPrivate> {
     Err(ErrorKind::Internal("no key within the bound of attempts").into())
 }
 
-/// One key for each job, each from its own stream: the same keys as [`generate`] gives, on any backend and in any company.
+/// One key for each job, each from its own stream: the same keys as [`generate`] gives, on any backend and
+/// in any company.
+///
+/// [`Backend::Avx512`] searches on eight lanes; it is at its best from four jobs of one [`KeySpec`] on.
+/// [`Backend::Avx2`] has no kernels of its own yet and runs the portable ones.
 #[must_use]
 pub fn generate_batch(backend: Backend, jobs: &[(KeySpec, &CardStream)]) -> Vec<Result<RsaPrivate>> {
     match backend {

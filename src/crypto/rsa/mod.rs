@@ -84,8 +84,8 @@ impl RsaPublic {
     /// A key from `modulus` and `exponent`, both big-endian. The modulus has no leading zero byte.
     ///
     /// # Errors
-    /// [`ErrorKind::Length`] for an empty or too long modulus; [`ErrorKind::Value`] for a modulus with a leading zero byte or an even
-    /// one, and for an exponent that is even, one, or not below the modulus.
+    /// [`ErrorKind::Length`] for an empty or too long modulus; [`ErrorKind::Value`] for a modulus with a
+    /// leading zero byte or an even one, and for an exponent that is even, one, or not below the modulus.
     pub fn new(modulus: &[u8], exponent: &[u8]) -> Result<Self> {
         if modulus.is_empty() || modulus.len() > MAX_MODULUS {
             let found = modulus.len();
@@ -194,7 +194,8 @@ impl RsaPrivate {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::KeyRefused`] when p = q, when one is even or below 3, or when p - 1 or q - 1 shares a factor with e.
+    /// [`ErrorKind::KeyRefused`] when p = q, when one is even or below 3, or when p - 1 or q - 1 shares a
+    /// factor with e.
     pub fn from_primes(p: &[u8], q: &[u8], exponent: Exponent) -> Result<Self> {
         let width = p.len().max(q.len());
         let (p, q) = (num::from_be(p, width)?, num::from_be(q, width)?);
@@ -297,7 +298,8 @@ impl RsaPrivate {
         self.inverse_of_exponent(&Zeroizing::new(product.div_rem(&num::divisor(&gcd)?).0))
     }
 
-    /// e^-1 mod (p - 1)(q - 1), of the length of the modulus: the private exponent of older files, for comparison.
+    /// e^-1 mod (p - 1)(q - 1), of the length of the modulus: the private exponent of older files, for
+    /// comparison.
     ///
     /// # Errors
     /// None for a key that was made here; the type is that of its steps.
@@ -316,11 +318,12 @@ impl RsaPrivate {
         num::to_be(&d, self.public.len()).map(|bytes| Secret::copy_of(&bytes))
     }
 
-    /// Whether d <= 2^h, h being half the bits of the modulus (FIPS 186-5, A.1.1 criterion 3), for primes of
-    /// h bits each.
+    /// Whether d <= 2^h, h being half the bits of the modulus (FIPS 186-5, A.1.1 criterion 3), for primes
+    /// of h bits each.
     ///
-    /// Such a d would be below 2(p - 1) and 2(q - 1), since both primes are above 2^(h-1). So it would be dP or dP + p - 1, and
-    /// dQ or dQ + q - 1; and a number that is both is d modulo the lcm. No gcd is needed.
+    /// Such a d would be below 2(p - 1) and 2(q - 1), since both primes are above 2^(h-1). So it would be
+    /// dP or dP + p - 1, and dQ or dQ + q - 1; and a number that is both is d modulo the lcm. No gcd is
+    /// needed.
     fn has_small_d(&self) -> Result<bool> {
         let wide = self.p.len().saturating_add(8);
         let candidates = |part: &Secret, prime: &Secret| -> Result<[Num; 2]> {

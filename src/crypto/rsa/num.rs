@@ -1,4 +1,5 @@
-//! Big-number steps that the key types share, over `crypto-bigint`: constant time in the values, not in lengths.
+//! Big-number steps that the key types share, over `crypto-bigint`: constant time in the values, not in
+//! lengths.
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Limb, NonZero, Odd, Resize};

@@ -8,8 +8,9 @@ use super::sample::Words;
 /// Rounds of Miller-Rabin with random bases for a prime of `bits` bits that was drawn at random.
 ///
 /// The chance that a composite passes is at most 2^-112: the average-case bound of Damgard, Landrock and
-/// Pomerance (FIPS 186-5, B.3 formula) for the sizes that are listed, and between them the count of the smaller
-/// size. Below 512 bits the count stands one above the bound's. Below 352 bits it is the worst-case bound 4^-56.
+/// Pomerance (FIPS 186-5, B.3 formula) for the sizes that are listed, and between them the count of the
+/// smaller size. Below 512 bits the count stands one above the bound's. Below 352 bits it is the worst-case
+/// bound 4^-56.
 pub(super) const fn rounds(bits: usize) -> u32 {
     match bits {
         0..352 => 56,

@@ -10,9 +10,11 @@ use super::num;
 use crate::crypto::backend::Backend;
 use crate::error::{ErrorKind, Result};
 
-/// `block ^ d mod n` for each block, in order: the same bytes as [`RsaPrivate::apply`] gives, on every backend.
+/// `block ^ d mod n` for each block, in order: the same bytes as [`RsaPrivate::apply`] gives, on every
+/// backend.
 ///
-/// Every result is verified with the public exponent before it is given out.
+/// Every result is verified with the public exponent before it is given out. [`Backend::Avx512`] signs
+/// eight blocks at a time.
 ///
 /// ```
 /// use emv_dataprep::crypto::backend::Backend;
@@ -57,9 +59,9 @@ fn words_of_primes(key: &RsaPrivate) -> Option<usize> {
 }
 
 impl RsaPrivate {
-    /// `block ^ d mod n` by the Chinese remainder theorem, raw: EMV's Sign function (Book 2, B2.1). It is constant
-    /// time, and the result is verified with the public exponent before it is given out, so that a fault cannot
-    /// give away a prime.
+    /// `block ^ d mod n` by the Chinese remainder theorem, raw: EMV's Sign function (Book 2, B2.1). It is
+    /// constant time, and the result is verified with the public exponent before it is given out, so that a
+    /// fault cannot give away a prime.
     ///
     /// # Errors
     /// As [`super::RsaPublic::apply`]; [`ErrorKind::Crypto`] when the result does not verify.
@@ -142,7 +144,8 @@ impl<const N: usize> Crt<N> {
         let mut m1 = self.p.power(&low, &high);
         let m2 = self.q.power(&low, &high);
         let mut m2 = Zeroizing::new(self.q.mont.retrieve(&m2));
-        // h = qInv (m1 - m2) mod p: one factor of the last product is out of Montgomery form, so the product is too.
+        // h = qInv (m1 - m2) mod p: one factor of the last product is out of Montgomery form, so the
+        // product is too.
         let mut difference = self.p.mont.sub(&self.p.mont.retrieve(&m1), &m2);
         let mut h = self.p.mont.mul(&difference, &self.qinv);
         let signature = multiply_add(&h, &self.q_words, &m2, key.public.len());

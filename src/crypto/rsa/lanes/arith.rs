@@ -230,8 +230,8 @@ where
         subtract_once(&add(a, &negate(b, &self.n)), &self.n)
     }
 
-    /// base^exponent in Montgomery form, lane by lane, for exponents of at most `bits` bits: windows of four bits, each
-    /// read through the whole table.
+    /// base^exponent in Montgomery form, lane by lane, for exponents of at most `bits` bits: windows of
+    /// four bits, each read through the whole table.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn power(&self, base: &Num<L>, exponents: &[Words; LANES], bits: usize) -> Num<L> {
         let mut exponents = Zeroizing::new(transpose(exponents));
@@ -248,16 +248,20 @@ where
             select(&mut factor, &table, index);
             // SAFETY: the caller's target features are those of the kernels.
             unsafe {
-                for _ in 0..4 {
+                // A count that the compiler cannot see keeps one copy of the kernel: four do not fit the
+                // cache of decoded instructions.
+                for _ in 0..std::hint::black_box(4) {
                     Kernels::square(&mut x, &self.n, &self.n0, &none);
                 }
                 Kernels::multiply(&mut x, &factor, &self.n, &self.n0);
             }
         }
         factor.zeroize();
+        let out = x.0[0];
+        x.0.zeroize();
         exponents.zeroize();
         table.zeroize();
-        x.0[0]
+        out
     }
 
     /// One round of Miller-Rabin on each number, with bases from 2 to n - 2: the lanes that pass.
@@ -321,16 +325,18 @@ fn split_less_one(n: &mut Words) -> u32 {
     zero_words as u32 * 64 + bits
 }
 
-/// Fermat's test to base 2 on eight odd numbers of exactly `bits` bits whose two top bits are set: the lanes that pass.
+/// Fermat's test to base 2 on eight odd numbers of exactly `bits` bits whose two top bits are set: the
+/// lanes that pass.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 pub(super) fn fermat<const L: usize>(words: &[Words; LANES], bits: usize) -> u8
 where
     Kernels: Kernel<L>,
 {
-    let n = Num::<L>::pack(words);
+    let mut n = Num::<L>::pack(words);
     let n0 = negative_inverse(&n.0[0]);
-    // n - 1 = d 2^k - rest with d = floor((n - 1) / 2^k) + 1, so 2^-(n-1) is 2^-d squared k times, doubled along the bits
-    // of rest. k leaves the top s bits to d: 0.75 2^s >= 52 L - bits makes 2^(52 L - d) smaller than n.
+    // n - 1 = d 2^k - rest with d = floor((n - 1) / 2^k) + 1, so 2^-(n-1) is 2^-d squared k times, doubled
+    // along the bits of rest. k leaves the top s bits to d: 0.75 2^s >= 52 L - bits makes 2^(52 L - d)
+    // smaller than n.
     let spare = LIMB_BITS * L - bits;
     let s = (1..).find(|s| 3_usize << s >= 4 * spare).unwrap_or(1);
     let k = bits - s;
@@ -359,5 +365,8 @@ where
     let one = unit();
     // SAFETY: as above.
     unsafe { Kernels::multiply(&mut x, &one, &n, &n0) };
-    equal(&subtract_once(&x.0[0], &n), &one)
+    let passed = equal(&subtract_once(&x.0[0], &n), &one);
+    n.zeroize();
+    x.0.zeroize();
+    passed
 }

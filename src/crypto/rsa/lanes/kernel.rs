@@ -6,8 +6,8 @@ include!(concat!(env!("OUT_DIR"), "/ifma_kernels.rs"));
 
 static MASK: Lane = Lane([LIMB_MASK; 8]);
 
-/// A number in the three forms that a squaring reads, and that every kernel writes: its limbs; the limbs of its double; those
-/// without the carry from the limb below.
+/// A number in the three forms that a squaring reads, and that every kernel writes: its limbs; the limbs of
+/// its double; those without the carry from the limb below.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Forms<const L: usize>(pub(super) [Num<L>; 3]);
@@ -36,9 +36,9 @@ macro_rules! kernels {
             #[target_feature(enable = "avx512f,avx512ifma")]
             unsafe fn square(x: &mut Forms<$limbs>, n: &Num<$limbs>, n0: &Lane, shift: &Lane) {
                 let x = std::ptr::from_mut(x);
-                // SAFETY: the kernel reads 3 L vectors at `a`, L at `n`, one at `n0`, `sh` and `mask`, and writes 3 L at
-                // `o` = `a` after its last read; all are aligned to 64 bytes by their types. It changes no
-                // register but those named, and no stack.
+                // SAFETY: the kernel reads 3 L vectors at `a`, L at `n`, one at `n0`, `sh` and `mask`, and
+                // writes 3 L at `o` = `a` after its last read; all are aligned to 64 bytes by their types.
+                // It changes no register but those named, and no stack.
                 unsafe {
                     $square!(
                         a = in(reg) x, o = in(reg) x, n = in(reg) n, n0 = in(reg) n0, sh = in(reg) shift,
@@ -56,9 +56,9 @@ macro_rules! kernels {
             #[target_feature(enable = "avx512f,avx512ifma")]
             unsafe fn multiply(x: &mut Forms<$limbs>, b: &Num<$limbs>, n: &Num<$limbs>, n0: &Lane) {
                 let x = std::ptr::from_mut(x);
-                // SAFETY: the kernel reads L vectors at `a`, `b` and `n`, one at `n0` and `mask`, and writes 3 L at `o` = `a`
-                // after its last read; all are aligned to 64 bytes by their types. It changes no register but
-                // those named, and no stack.
+                // SAFETY: the kernel reads L vectors at `a`, `b` and `n`, one at `n0` and `mask`, and
+                // writes 3 L at `o` = `a` after its last read; all are aligned to 64 bytes by their types.
+                // It changes no register but those named, and no stack.
                 unsafe {
                     $multiply!(
                         a = in(reg) x, b = in(reg) b, o = in(reg) x, n = in(reg) n, n0 = in(reg) n0,
@@ -86,7 +86,8 @@ kernels! {
     20 square_20 multiply_20;
 }
 
-/// Runs `$body` with `$limbs` bound to the smallest kernel size for numbers of `$bits` bits; `$otherwise` where there is none.
+/// Runs `$body` with `$limbs` bound to the smallest kernel size for numbers of `$bits` bits; `$otherwise`
+/// where there is none.
 macro_rules! by_limbs {
     ($bits:expr, $limbs:ident => $body:expr, $otherwise:expr) => {{
         macro_rules! arm {

@@ -2,34 +2,36 @@
 //!
 //! # Representation
 //!
-//! A number has `L` limbs of 52 bits; vector i holds limb i of eight numbers, one a lane. R = 2^(52 L). `L` is
-//! chosen so that every modulus n has at most 52 L - 4 bits: R >= 16 n.
+//! A number has `L` limbs of 52 bits; vector i holds limb i of eight numbers, one a lane. R = 2^(52 L). `L`
+//! is chosen so that every modulus n has at most 52 L - 4 bits: R >= 16 n.
 //!
 //! # Bounds: why nothing is subtracted at the end of a product
 //!
-//! The kernels give a b / R + (less than n), q n being the multiple of n that clears the low half. With a, b < 4 n the
-//! product is below 16 n^2 / R + n <= 2 n; doubled by the shift of a squaring it is below 4 n. So values stay below
-//! 4 n < R / 4 for ever. One conditional subtraction, at the end only, makes a product (below 2 n) canonical.
+//! The kernels give a b / R + (less than n), q n being the multiple of n that clears the low half. With a,
+//! b < 4 n the product is below 16 n^2 / R + n <= 2 n; doubled by the shift of a squaring it is below 4 n.
+//! So values stay below 4 n < R / 4 for ever. One conditional subtraction, at the end only, makes a product
+//! (below 2 n) canonical.
 //!
 //! # Bounds: why no column overflows
 //!
-//! A limb is below 2^52, so is each half product. A column takes at most 2 L of them from a b (lower and upper halves)
-//! and 2 L from q n, plus a carry: less than (4 L + 2) 2^52 < 2^59 for L = 20, and below 2^60 after the shift.
+//! A limb is below 2^52, so is each half product. A column takes at most 2 L of them from a b (lower and
+//! upper halves) and 2 L from q n, plus a carry: less than (4 L + 2) 2^52 < 2^59 for L = 20, and below 2^60
+//! after the shift.
 //!
 //! # Squaring
 //!
-//! a^2 = sum of a_i (a_i 2^(52 i) + 2 a_{i+1..}): each limb times itself and times the doubled number above it. The doubled
-//! number is kept in limbs of its own (2 a)_j, which need one bit of carry from the limb below. Only the limb
-//! right above i must not have it, as a_i's top bit is not part of 2 a_{i+1..}. Every kernel writes its
-//! result in all three forms: a, the doubled limbs with carry, the doubled limbs without.
+//! a^2 = sum of a_i (a_i 2^(52 i) + 2 a_{i+1..}): each limb times itself and times the doubled number above
+//! it. The doubled number is kept in limbs of its own (2 a)_j, which need one bit of carry from the limb
+//! below. Only the limb right above i must not have it, as a_i's top bit is not part of 2 a_{i+1..}. Every
+//! kernel writes its result in all three forms: a, the doubled limbs with carry, the doubled limbs without.
 //!
 //! # Reduction
 //!
-//! Column k is made zero mod 2^52 by q = c_k n0 mod 2^52, n0 = -1/n. Its low half then is 0 or 2^52, and which of both
-//! is seen from c_k alone: the carry is (c_k + 2^52 - 1) >> 52.
+//! Column k is made zero mod 2^52 by q = c_k n0 mod 2^52, n0 = -1/n. Its low half then is 0 or 2^52, and
+//! which of both is seen from c_k alone: the carry is (c_k + 2^52 - 1) >> 52.
 //!
-//! Fermat's test starts at 2^-d, which in Montgomery form is the one bit 2^(52 L - d), and squares: no R mod n is
-//! needed. It ends at 2^-(n-1), which is one exactly when 2^(n-1) is.
+//! Fermat's test starts at 2^-d, which in Montgomery form is the one bit 2^(52 L - d), and squares: no R
+//! mod n is needed. It ends at 2^-(n-1), which is one exactly when 2^(n-1) is.
 
 #![allow(unsafe_code, reason = "assembly kernels and vector loads; each block states why it is sound")]
 #![allow(clippy::indexing_slicing, reason = "indexes run over arrays whose length is a constant of the type")]

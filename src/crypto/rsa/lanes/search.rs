@@ -1,8 +1,8 @@
 //! The search for primes on eight lanes: many keys at a time, or one key with its candidates side by side.
 //!
-//! A lane is filled with the next candidates of the tasks at hand. With eight tasks or more each has one lane; with fewer
-//! ones a task tests several candidates of its order at once, and the first that passes counts. So nothing
-//! depends on which tasks share a batch.
+//! A lane is filled with the next candidates of the tasks at hand. With eight tasks or more each has one
+//! lane; with fewer ones a task tests several candidates of its order at once, and the first that passes
+//! counts. So nothing depends on which tasks share a batch.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,9 @@
 //! The sieve on eight primes at a time: the same survivors as [`crate::crypto::rsa::sieve`] gives.
 //!
-//! The window's start is cut into digits of 35 bits. Modulo a prime below 2^17 it is the sum of digit times weight,
-//! the weight being 2^(35 i) mod p: at most 29 products below 2^52, exact in one low-half multiply each, a
-//! sum below 2^57. The quotient by p is guessed in floating point: it is off by one at most, since three roundings
-//! of 2^-53 each, times a quotient below 2^57 / 67, stay below one.
+//! The window's start is cut into digits of 35 bits. Modulo a prime below 2^17 it is the sum of digit times
+//! weight, the weight being 2^(35 i) mod p: at most 29 products below 2^52, exact in one low-half multiply
+//! each, a sum below 2^57. The quotient by p is guessed in floating point: it is off by one at most, since
+//! three roundings of 2^-53 each, times a quotient below 2^57 / 67, stay below one.
 
 #![allow(clippy::cast_possible_truncation, reason = "each narrowing follows a comparison with the bound")]
 

@@ -12,8 +12,8 @@ use crate::crypto::rsa::sign::{multiply_add, portable};
 use crate::crypto::rsa::{RsaPrivate, num};
 use crate::error::{ErrorKind, Result};
 
-/// `block ^ d mod n` for each block under one key; on a machine without the instructions, and for primes of unequal
-/// length, on the portable backend.
+/// `block ^ d mod n` for each block under one key; on a machine without the instructions, and for primes of
+/// unequal length, on the portable backend.
 pub(in crate::crypto::rsa) fn sign_batch(key: &RsaPrivate, blocks: &[Vec<u8>]) -> Vec<Result<Vec<u8>>> {
     if !Backend::Avx512.is_available() {
         return portable(key, blocks);

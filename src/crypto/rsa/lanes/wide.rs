@@ -64,7 +64,8 @@ impl PublicModuli {
 
     /// a b / R mod n, below 2 n for a b < 16 n^2: row by row, the accumulator in memory.
     ///
-    /// A column takes four half products a row and moves down one place each row, so at most 4 L of them: below 2^59.
+    /// A column takes four half products a row and moves down one place each row, so at most 4 L of them:
+    /// below 2^59.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn multiply(&self, a: &[Lane], b: &[Lane]) -> Vec<Lane> {
         let limbs = self.n.len();
@@ -81,7 +82,8 @@ impl PublicModuli {
                 (0..limbs).zip(b.iter().skip(1).chain([&ZERO])).zip(self.n.iter().skip(1).chain([&ZERO]))
             {
                 let (b, n) = (load(b), load(n));
-                // Column `pair` after the move: what stood above it, the upper halves from below, the carry of column 0.
+                // Column `pair` after the move: what stood above it, the upper halves from below, the carry
+                // of column 0.
                 let mut c = _mm512_add_epi64(load(&t[pair + 1]), carry);
                 c = _mm512_madd52hi_epu64(c, x, below_b);
                 let mut d = _mm512_madd52hi_epu64(zero, q, below_n);
