@@ -183,7 +183,7 @@ pub fn derive(option: DerivationOption, imk: &Secret, pan: &Pan, psn: Psn) -> Re
     derive_from_block(imk, algorithm, &derivation_block(option, pan, psn))
 }
 
-/// The last steps of [`derive`], for a derivation block in hand. `algorithm` says how long the result is.
+/// The last steps of [`derive()`], for a derivation block in hand. `algorithm` says how long the result is.
 pub(crate) fn derive_from_block(
     imk: &Secret,
     algorithm: KeyAlgorithm,

@@ -1,4 +1,4 @@
-//! D1's CardData: the values of one card, with the issuer's own values used as given (d1 CardData, [MAG], [CHIP]).
+//! D1's CardData: the values of one card, with the issuer's own values used as given.
 
 use super::fields::{Field, Object};
 use super::pattern as p;

@@ -15,8 +15,7 @@ use super::profile_file::{ApplicationPlaces, Places};
 use super::value::{CardSource, CardValues, ValueSpec};
 use crate::emv::{AipFlag, CvmList, OdaUse, Tag};
 use crate::error::Result;
-use crate::issuer::ProtectMode;
-use crate::keys::KeyUse;
+use crate::keys::{KeyRef, KeyUse};
 use crate::perso::DgiTag;
 
 /// Values of the greatest lengths that a card of this profile can have with one issuer key.
@@ -444,14 +443,17 @@ fn directories(source: &mut Source<'_>, profile: &Profile, places: &Places) {
     }
 }
 
-/// DGI 8010 as one ECB block under a static key: equal PINs give equal cryptograms.
+/// DGI 8010 as one TDES block under a static key: equal PINs give equal cryptograms, whatever the mode, since the IV is
+/// zero. Under AES eight random bytes follow the PIN block.
 fn static_codebook(source: &mut Source<'_>, issuer: &Issuer, profile: &Profile, places: &Places) {
-    let codebook = issuer.destinations().filter(|d| {
-        matches!(
-            d.transport,
-            Some(TransportKeyConfig::Static { mode: ProtectMode::Ecb | ProtectMode::Cbc, .. })
-        )
-    });
+    let is_tdes = |index| {
+        let key = KeyRef::new(KeyUse::Transport, index);
+        // The algorithm byte of an X9.143 header.
+        issuer.key_entries().iter().any(|k| k.key == key && k.block.as_bytes().get(7) != Some(&b'A'))
+    };
+    let codebook = issuer
+        .destinations()
+        .filter(|d| matches!(d.transport, Some(TransportKeyConfig::Static { index, .. }) if is_tdes(index)));
     let names: Vec<&str> = codebook.map(|d| d.id.as_str()).collect();
     if !profile.needs_reference_pin() || names.is_empty() {
         return;

@@ -35,6 +35,9 @@ pub enum SecretKind {
     },
 }
 
+/// Risks that can be accepted by name.
+const RISKS: [&str; 1] = ["static-transport-of-pins"];
+
 /// The parts of `issuer.toml`.
 pub(super) struct IssuerFile {
     pub(super) id: String,
@@ -60,7 +63,7 @@ struct File {
     secrets: Secrets,
     /// Risks that are accepted by name.
     #[serde(default)]
-    accept: BTreeSet<String>,
+    accept: Vec<Spanned<String>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
     #[serde(default)]
@@ -102,6 +105,11 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
     let id = file.issuer_id.get_ref().clone();
     if id.len() != 10 || !id.bytes().all(|b| b.is_ascii_graphic()) {
         source.error(file.issuer_id.span().start, "value", "issuer_id: 10 characters");
+    }
+    for risk in &file.accept {
+        if !RISKS.contains(&risk.get_ref().as_str()) {
+            source.error(risk.span().start, "accept", "accept: this risk is not known");
+        }
     }
     let environment = match file.environment.get_ref().as_str() {
         "test" => Environment::Test,
@@ -172,7 +180,7 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         pin_mailer,
         issuer_return,
         secrets,
-        accepted: file.accept,
+        accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,
     })
 }

@@ -28,7 +28,7 @@ enum Command {
     Wrap(Wrap),
 }
 
-/// Wrap a key that stands on standard input in hexadecimal (test issuers): prints a [[key]] entry for keys.toml
+/// Wrap a key that stands on standard input in hexadecimal (test issuers): prints an entry for keys.toml
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: echo 0123456789ABCDEFFEDCBA9876543210 | dataprep keys wrap --issuer demo/issuer --use cvk --index 0A"
