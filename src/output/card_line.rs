@@ -198,6 +198,7 @@ pub fn return_line(record: &IssuerReturn, data: &CardData) -> Zeroizing<Vec<u8>>
         (data.cvv1.is_some(), "cvv1"),
         (data.cvv2.is_some(), "cvv2"),
         (data.pvv.is_some(), "pvv"),
+        (data.encoded_name.is_some(), "encodedName"),
         (tracks.iter().any(|t| t.is_some()), "track"),
     ];
     let given: Vec<&'static str> = given.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();

@@ -128,7 +128,11 @@ impl Witness<'_> {
 
     fn context(&self, card: &CardLine, beside: &Beside) -> CardContext {
         let mut context = self.facts.context(card);
-        let Some(record) = beside.returns.get(&card.position) else { return context };
+        let Some(record) = beside.returns.get(&card.position) else {
+            // Without the issuer's key nobody knows what the order gave, so nothing that it may have given is computed.
+            context.given.extend([Given::Cvv1, Given::Cvv2, Given::Pvv, Given::Track, Given::EncodedName]);
+            return context;
+        };
         if text_of(record, "cardId") != Some(&card.card_id) {
             return context;
         }
@@ -138,6 +142,7 @@ impl Witness<'_> {
                 Some("cvv2") => Some(Given::Cvv2),
                 Some("pvv") => Some(Given::Pvv),
                 Some("track") => Some(Given::Track),
+                Some("encodedName") => Some(Given::EncodedName),
                 _ => None,
             });
         }
