@@ -496,7 +496,11 @@ pub(super) fn product(source: &mut Source<'_>, issuer: &Issuer, id: &str) {
     }
     if !matches!(product.service_code.digits().first(), Some(2 | 6)) {
         // ISO/IEC 7813: 2 and 6 tell a terminal to use the chip.
-        source.warning(0, "service-code", "the service code does not say that the card has a chip (2xx or 6xx)");
+        source.warning(
+            0,
+            "service-code",
+            "the service code does not say that the card has a chip (2xx or 6xx)",
+        );
     }
     if product.channels.is_empty() {
         source.error(0, "channel", "channels: none");
