@@ -12,7 +12,7 @@
 //! use emv_dataprep::crypto::{backend::Backend, rng::Seed};
 //! use emv_dataprep::issuer::KeyModule;
 //! use emv_dataprep::order::{Frame, NoEnvelopeKey, parse_order};
-//! use emv_dataprep::prepare::{Context, Scripts, TransportKeys, prepare_batch};
+//! use emv_dataprep::prepare::{Context, FirstSerial, Scripts, TransportKeys, prepare_batch};
 //! use emv_dataprep::profile::Issuer;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,6 +40,7 @@
 //!     transport_keys: &transport_keys,
 //!     scripts: Scripts::Build,
 //!     supply: None,
+//!     first_serial: FirstSerial::of_seed(&seed),
 //! };
 //! let request = parse_order(&issuer, &NoEnvelopeKey, &orders[0], today)?;
 //! let card = prepare_batch(&context, &[request])?.remove(0)?;
@@ -61,7 +62,7 @@
 //! # use emv_dataprep::crypto::{backend::Backend, rng::Seed};
 //! # use emv_dataprep::issuer::KeyModule;
 //! # use emv_dataprep::order::{Frame, NoEnvelopeKey, parse_order};
-//! # use emv_dataprep::prepare::{Context, Scripts, TransportKeys, prepare_one};
+//! # use emv_dataprep::prepare::{Context, FirstSerial, Scripts, TransportKeys, prepare_one};
 //! # use emv_dataprep::profile::Issuer;
 //! use emv_dataprep::perso::ScriptStep;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -77,7 +78,8 @@
 //! # let seed = Seed::from_os()?;
 //! # let transport_keys = TransportKeys::for_block(&issuer, &module, &seed, 0)?;
 //! # let context = Context { issuer: &issuer, module: &module, seed: &seed, today, backend: Backend::detect(),
-//! #     transport_keys: &transport_keys, scripts: Scripts::Build, supply: None };
+//! #     transport_keys: &transport_keys, scripts: Scripts::Build, supply: None,
+//! #     first_serial: FirstSerial::of_seed(&seed) };
 //! # let request = parse_order(&issuer, &NoEnvelopeKey, &orders[0], today)?;
 //! let card = prepare_one(&context, request)??;
 //! for application in &card.applications {

@@ -18,7 +18,7 @@ use emv_dataprep::issuer::KeyModule;
 use emv_dataprep::keys::{PrivateJwk, SoftwareRing, jwe};
 use emv_dataprep::order::{Duplicates, EnvelopeOpener, Frame, OpenError, Probe, parse_order};
 use emv_dataprep::prepare::{
-    CardRequest, Context, PreparedCard, RsaKeySupply, Scripts, TransportKeys, prepare_batch,
+    CardRequest, Context, FirstSerial, PreparedCard, RsaKeySupply, Scripts, TransportKeys, prepare_batch,
 };
 use emv_dataprep::profile::{Issuer, Level};
 use emv_dataprep::secret::Secret;
@@ -176,6 +176,7 @@ fn every_card_is_prepared() {
         transport_keys: &transport_keys,
         scripts: Scripts::Build,
         supply: Some(&supply),
+        first_serial: FirstSerial::default(),
     };
     let mut rejected = Vec::new();
     for chunk in requests.chunks(100) {

@@ -88,6 +88,18 @@ fn profiles_that_cannot_work_are_refused_by_name_and_line() {
         ("ccd-generic", "derivation = \"B\"", "derivation = \"D\"", "value"),
         ("ccd-generic", "kcvs_of = \"8000\"", "kcvs_of = \"8001\"", "dgi"),
         ("ccd-generic", "18010301\"", "18010303\"", ""),
+        // A record of the other interface: its certificate signs other static data, and tags are read twice.
+        (
+            "visa-style-dual",
+            "afl = \"08010100 10010300 18010202\"",
+            "afl = \"08010100 10010400 18010202\"",
+            "afl",
+        ),
+        ("visa-style-dual", "\"9F49\" = \"9F3704\"", "\"9F49\" = \"9F37\"", "value"),
+        ("visa-style-dual", "dgi = \"9010\"", "dgi = \"9011\"", "cvm"),
+        ("mastercard-style-dual", "\"9F47\", \"9F48\", \"9F49\"", "\"9F47\", \"9F49\"", ""),
+        ("ccd-generic", "tags = [\"9F2D\"]", "tags = [\"9F05\"]", "cvm"),
+        ("online-only", "\"5F34\", \"9F07\"", "\"5F34\", \"9F46\", \"9F07\"", "record"),
         ("mastercard-style-dual", "kind = \"ppse\"", "kind = \"pps\"", "value"),
         ("mastercard-style-dual", "version = 1", "version = 2", "version"),
         ("mastercard-style-dual", "title =", "titel =", "syntax"),
@@ -122,8 +134,10 @@ fn a_record_over_254_bytes_is_refused() {
 #[test]
 fn products_that_cannot_work_are_refused() {
     let cases = [
-        ("classic", "mailer = true", "mailer = false\nreturn_format = \"iso-2\"", "value"),
-        ("classic", "verification = \"pvv\"\nmailer = true", "verification = \"none\"", "pin"),
+        ("classic", "return_format = \"iso-0\"", "return_format = \"iso-2\"", "value"),
+        // A PVV does not give the PIN back.
+        ("classic", "mailer = true\nreturn_format = \"iso-0\"", "mailer = false", "pin"),
+        ("classic", "verification = \"pvv\"", "verification = \"none\"", "pin"),
         ("classic", "cvv2_expiry = \"MMYY\"", "", "cvv2"),
         ("classic", "policy = \"random\"", "policy = \"none\"", "pin"),
         ("classic", "pvki|pvv|cvv|00", "pvki|pvv|cvv|00000000", "track"),

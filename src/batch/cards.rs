@@ -11,7 +11,8 @@ use crate::keys::{PrivateJwk, jwe};
 use crate::order::{EnvelopeOpener, OpenError, RawOrder, parse_order};
 use crate::output::{card_line, mailer_line, return_line};
 use crate::prepare::{
-    CardRequest, Context, PreparedCard, Rejection, RsaKeySupply, Scripts, TransportKeys, prepare_batch,
+    CardRequest, Context, FirstSerial, PreparedCard, Rejection, RsaKeySupply, Scripts, TransportKeys,
+    prepare_batch,
 };
 use crate::profile::{DestinationId, Issuer};
 
@@ -66,6 +67,8 @@ pub struct Cards<'a> {
     pub supply: Option<&'a dyn RsaKeySupply>,
     /// Where the issuer return goes.
     pub home: &'a DestinationId,
+    /// Where the serial numbers of certificates begin.
+    pub first_serial: FirstSerial,
 }
 
 impl std::fmt::Debug for Cards<'_> {
@@ -122,6 +125,7 @@ impl Pipeline for Cards<'_> {
             transport_keys: block,
             scripts: self.scripts,
             supply: self.supply,
+            first_serial: self.first_serial,
         };
         let cards = prepare_batch(&context, requests)?;
         let lines = |(card, request): (Result<PreparedCard, Rejection>, &CardRequest)| match card {

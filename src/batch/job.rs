@@ -138,6 +138,14 @@ pub fn open(
             ),
             None => None,
         };
+        // The records go only after the manifest has come: without both, nobody knows which attempt the files here are of.
+        if finished.is_none() && !store.exists(&layout.records()) {
+            let message = format!(
+                "{}: the records of its blocks are gone; prepare into another folder",
+                root.display()
+            );
+            return Err(BatchError::Refused(message));
+        }
         return Ok(OpenJob { job, finished, layout, store, _lock: lock });
     }
     // Nothing was committed before job.json: only the work folder of a start that died may be here.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::chip::ChipValues;
-use super::context::Context;
+use super::context::{Context, FirstSerial};
 use super::rejection::Rejection;
 use super::work::{Card, Cards, Certified, FaceData, settle};
 use crate::emv::{Record, SdaTagList, StaticData};
@@ -28,7 +28,7 @@ pub(super) fn certify(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()
     for (at, slot) in cards.iter_mut().enumerate() {
         let Ok(card) = slot else { continue };
         card.faces = card.plan.faces().map(|_| FaceData::default()).collect();
-        match blocks(card) {
+        match blocks(card, context.first_serial) {
             Ok(Some((index, serials, blocks))) => {
                 card.serials = serials;
                 jobs.entry(index).or_default().extend(blocks.into_iter().map(|(t, b)| (at, t, b)));
@@ -75,13 +75,13 @@ pub(super) fn certify(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()
 type Blocks = (KeyIndex, Vec<CertificateSerial>, Vec<(Target, SignBlock)>);
 
 /// What is to be signed for one card.
-fn blocks(card: &Card<'_>) -> Result<Option<Blocks>> {
+fn blocks(card: &Card<'_>, first: FirstSerial) -> Result<Option<Blocks>> {
     let Some((index, oda)) = card.plan.oda else { return Ok(None) };
     let data = &card.plan.request.data;
     let mut serials = Vec::new();
     let mut out = Vec::new();
     let mut serial = || {
-        let serial = certificate_serial(card.plan.request.position, serials.len());
+        let serial = certificate_serial(first, card.plan.request.position, serials.len());
         serials.push(serial);
         serial
     };
@@ -148,9 +148,9 @@ fn static_data(card: &Card<'_>, at: usize, application: usize, face: &Face<'_>) 
     StaticData::build(&face.interface.afl, &records, face.interface.aip, list)
 }
 
-/// Serial number of a card's certificate: unique among the first 4,194,304 cards of a batch and their four certificates.
-fn certificate_serial(position: u64, which: usize) -> CertificateSerial {
-    let number = position.wrapping_mul(4).wrapping_add(which as u64);
+/// Serial number of a card's certificate, 24 bits: `first + 4 × position + n`, unique among 4,194,304 cards in a row.
+fn certificate_serial(first: FirstSerial, position: u64, which: usize) -> CertificateSerial {
+    let number = u64::from(first.number()).wrapping_add(position.wrapping_mul(4)).wrapping_add(which as u64);
     let [.., a, b, c] = number.to_be_bytes();
     CertificateSerial([a, b, c])
 }

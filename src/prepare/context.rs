@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::card::CardDate;
 use crate::crypto::backend::Backend;
+use crate::crypto::hash::sha256;
 use crate::crypto::rng::{Purpose, Seed};
 use crate::crypto::rsa::{KeySpec, RsaPrivate};
 use crate::error::{Error, Result};
@@ -34,6 +35,34 @@ pub struct Context<'a> {
     pub scripts: Scripts,
     /// Ready RSA keys.
     pub supply: Option<&'a dyn RsaKeySupply>,
+    /// Where the serial numbers of certificates begin, so that batches and calls do not all begin at the same.
+    pub first_serial: FirstSerial,
+}
+
+/// Where the serial numbers of a batch's certificates begin: 24 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct FirstSerial(u32);
+
+impl FirstSerial {
+    /// A start that follows from the name of the batch.
+    #[must_use]
+    pub fn of_batch(id: &str) -> Self {
+        let [a, b, c, ..] = sha256(&[b"emv-dataprep/first-serial/1", id.as_bytes()]);
+        Self(u32::from_be_bytes([0, a, b, c]))
+    }
+
+    /// A start that follows from the seed, for calls of the library: a fresh seed gives a fresh start.
+    #[must_use]
+    pub fn of_seed(seed: &Seed) -> Self {
+        let [a, b, c, ..] = seed.keyed_digest(&[b"emv-dataprep/first-serial/1"]);
+        Self(u32::from_be_bytes([0, a, b, c]))
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
 }
 
 impl std::fmt::Debug for Context<'_> {

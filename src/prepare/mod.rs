@@ -20,7 +20,7 @@ mod track;
 mod values;
 mod work;
 
-pub use context::{Context, RsaKeySupply, Scripts, TransportKeys};
+pub use context::{Context, FirstSerial, RsaKeySupply, Scripts, TransportKeys};
 pub use prepared::{
     Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard, Print,
     ReturnPinBlock, ShipmentRecord,

@@ -9,8 +9,8 @@ use crate::issuer::{ProtectMode, TransportKey};
 use crate::keys::{CvvKind, KeyIndex, KeyRef, KeyUse};
 use crate::profile::layout::{Face, faces};
 use crate::profile::{
-    CardRsaKey, CardSource, ExpiryOrder, Interface, OdaCertificate, Part, PinPolicy, PinVerification,
-    PrintField, Product, Profile, ValueSpec,
+    CardRsaKey, CardSource, Discretionary, ExpiryOrder, Interface, OdaCertificate, Part, PinPolicy,
+    PinVerification, PrintField, Product, Profile, ValueSpec,
 };
 
 /// A request whose names are resolved.
@@ -68,7 +68,22 @@ pub(super) fn plan<'a>(context: &Context<'a>, request: &'a CardRequest) -> Resul
     let oda = oda(context, request, profile)?;
     let derivation = derivation(context, request, profile)?;
     let pin = pin_source(request, product, profile)?;
-    let verification_key = verification_key(context, request, product, pin)?;
+    let verification_key = verification_key(context, request, product, profile, pin)?;
+    if pin == PinSource::None
+        && request.data.pvv.is_none()
+        && pattern_needs(request, product, profile, &Part::Pvv)
+    {
+        return Err(Rejection::format(
+            "cardData.pvv",
+            "required: a track holds the PVV, and there is no PIN",
+        ));
+    }
+    if profile.payment().any(|(_, p)| p.magstripe_mode.as_ref().is_some_and(|m| !fits(request, &m.1))) {
+        return Err(Rejection::value(
+            "cardData.pan",
+            "too long for the track 2 data of magnetic-stripe mode",
+        ));
+    }
     let data = &request.data;
     let uses = |part: &Part| {
         let on1 = data.track1.is_none() && product.track1.as_ref().is_some_and(|t| t.needs(part));
@@ -192,9 +207,20 @@ fn pin_source(request: &CardRequest, product: &Product, profile: &Profile) -> Re
             return Err(Rejection::format("cardData.pinBlock", "required by the product"));
         }
         PinPolicy::Random { .. } | PinPolicy::Natural { .. } if data.pvv.is_some() => PinSource::None,
+        PinPolicy::Random { .. } if !request.services.pin_mailer && nobody_learns(product) => {
+            return Err(Rejection::value(
+                "order.services.pinMailer",
+                "without a mailer nobody would learn the PIN",
+            ));
+        }
         PinPolicy::Random { digits } => PinSource::Random { digits },
         PinPolicy::Natural { digits } => PinSource::Natural { digits },
     })
+}
+
+/// Whether a random PIN of this product reaches nobody but by mail.
+fn nobody_learns(product: &Product) -> bool {
+    product.pin_return.is_none() && !matches!(product.pin_verification, PinVerification::Offset(_))
 }
 
 /// The `pvk` key: needed when a PVV, an offset or a natural PIN is to be computed, or a track names the PVKI.
@@ -202,15 +228,11 @@ fn verification_key(
     context: &Context<'_>,
     request: &CardRequest,
     product: &Product,
+    profile: &Profile,
     pin: PinSource,
 ) -> Result<Option<(KeyRef, u8)>, Rejection> {
     let computed = pin != PinSource::None && product.pin_verification != PinVerification::None;
-    let on_track = [&product.track1, &product.track2]
-        .into_iter()
-        .flatten()
-        .any(|t| t.needs(&Part::Pvki) || t.needs(&Part::Pvv));
-    let overridden = request.data.track1.is_some() && request.data.track2.is_some();
-    if !computed && (!on_track || overridden) {
+    if !computed && !pattern_needs(request, product, profile, &Part::Pvki) {
         return Ok(None);
     }
     let index = request
@@ -222,8 +244,28 @@ fn verification_key(
     Ok(Some((key, pvki)))
 }
 
+/// Track 2 data of magnetic-stripe mode (tag 9F6B) holds at most 19 bytes: PAN, separator, 4, 3, discretionary data.
+fn fits(request: &CardRequest, discretionary: &str) -> bool {
+    request.data.pan.len() + 1 + 4 + 3 + discretionary.len() <= 38
+}
+
+/// Whether a track that is built for this card, on the stripe or in the chip, has this token.
+fn pattern_needs(request: &CardRequest, product: &Product, profile: &Profile, part: &Part) -> bool {
+    let has = |track: &Option<Discretionary>| track.as_ref().is_some_and(|t| t.needs(part));
+    let (chip1, chip2) = tracks_on_chip(profile);
+    (has(&product.track1) && (request.data.track1.is_none() || chip1))
+        || (has(&product.track2) && (request.data.track2.is_none() || chip2))
+}
+
 /// Whether the chip carries track data whose pattern has the token `cvv`.
 fn needs_icvv(profile: &Profile, product: &Product) -> bool {
+    let (chip1, chip2) = tracks_on_chip(profile);
+    let has_cvv = |track: &Option<Discretionary>| track.as_ref().is_some_and(|t| t.needs(&Part::Cvv));
+    (has_cvv(&product.track2) && chip2) || (has_cvv(&product.track1) && chip1)
+}
+
+/// Whether the chip carries the discretionary data of track 1, of track 2.
+fn tracks_on_chip(profile: &Profile) -> (bool, bool) {
     let on_chip = |source: CardSource| {
         [Interface::Contact, Interface::Contactless].into_iter().any(|i| {
             faces(profile, i).any(|(_, face)| {
@@ -238,11 +280,8 @@ fn needs_icvv(profile: &Profile, product: &Product) -> bool {
             })
         })
     };
-    let has_cvv =
-        |track: &Option<crate::profile::Discretionary>| track.as_ref().is_some_and(|t| t.needs(&Part::Cvv));
-    (has_cvv(&product.track2)
-        && (on_chip(CardSource::Track2Equivalent) || on_chip(CardSource::Track2Discretionary)))
-        || (has_cvv(&product.track1) && on_chip(CardSource::Track1Discretionary))
+    let track2 = on_chip(CardSource::Track2Equivalent) || on_chip(CardSource::Track2Discretionary);
+    (on_chip(CardSource::Track1Discretionary), track2)
 }
 
 impl Plan<'_> {

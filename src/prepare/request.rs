@@ -150,7 +150,7 @@ pub struct Services {
 }
 
 /// `cardDesign`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CardDesign {
     /// Image ids, at most five.
@@ -171,7 +171,7 @@ pub struct CardDesign {
 }
 
 /// `cardCarrierConfig`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarrierConfig {
     /// ISO 639-1, upper case.
@@ -284,5 +284,19 @@ pub struct Phone {
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Phone(***)")
+    }
+}
+
+impl fmt::Debug for CardDesign {
+    /// Lines and the member id are the cardholder's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CardDesign(***)")
+    }
+}
+
+impl fmt::Debug for CarrierConfig {
+    /// Lines are the cardholder's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CarrierConfig(***)")
     }
 }

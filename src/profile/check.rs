@@ -13,7 +13,7 @@ use super::oda_file::OdaKey;
 use super::product::{PinPolicy, PinVerification};
 use super::profile_file::{ApplicationPlaces, Places};
 use super::value::{CardSource, CardValues, ValueSpec};
-use crate::emv::{AipFlag, CvmList, OdaUse, Tag};
+use crate::emv::{AipFlag, CvmList, Dol, OdaUse, Tag};
 use crate::error::Result;
 use crate::keys::{KeyRef, KeyUse};
 use crate::perso::DgiTag;
@@ -26,6 +26,9 @@ struct Widest {
     icc_exponent: usize,
     pin_len: usize,
     pin_exponent: usize,
+    has_oda: bool,
+    has_dac: bool,
+    has_magstripe_mode: bool,
 }
 
 impl Widest {
@@ -39,6 +42,9 @@ impl Widest {
             icc_exponent: oda.icc_key.map_or(0, |k| exponent(k.exponent)),
             pin_len: oda.pin_key.map_or(0, |k| k.bits / 8),
             pin_exponent: oda.pin_key.map_or(0, |k| exponent(k.exponent)),
+            has_oda: profile.oda.is_some(),
+            has_dac: oda.dac.is_some(),
+            has_magstripe_mode: profile.payment().any(|(_, p)| p.magstripe_mode.is_some()),
         }
     }
 }
@@ -49,6 +55,23 @@ impl CardValues for Widest {
             let left = len.saturating_sub(signer.saturating_sub(overhead));
             (left > 0).then_some(left)
         };
+        // What the profile does not make, no card has.
+        let made = match source {
+            CardSource::CaKeyIndex | CardSource::IssuerCertificate | CardSource::IssuerExponent => {
+                self.has_oda
+            }
+            CardSource::SignedStaticData => self.has_dac,
+            CardSource::IccCertificate | CardSource::IccExponent => self.icc_len > 0,
+            CardSource::PinCertificate | CardSource::PinExponent => self.pin_len > 0,
+            CardSource::ContactlessTrack1
+            | CardSource::ContactlessTrack2
+            | CardSource::IvCvc3Track1
+            | CardSource::IvCvc3Track2 => self.has_magstripe_mode,
+            _ => true,
+        };
+        if !made {
+            return Ok(None);
+        }
         let len = match source {
             CardSource::Pan => Some(10),
             CardSource::ExpirationDate | CardSource::EffectiveDate => Some(3),
@@ -188,6 +211,7 @@ fn payment_fits(
             Ok(_) => {}
         }
         cda_response(source, &face, widest, at.aip);
+        remainders(source, &face, widest, at.afl, with);
     }
     for (spec, at) in payment.dgis.iter().zip(&place.dgis) {
         let Some(interface) = payment.interfaces.iter().find(|i| i.interface == spec.interface) else {
@@ -204,6 +228,31 @@ fn payment_fits(
         };
         if let Err(e) = made {
             source.error(*at, "dgi", format!("DGI {}: {e}", spec.dgi));
+        }
+    }
+}
+
+/// A key that does not fit into its certificate has its remainder in a record that is read.
+fn remainders(source: &mut Source<'_>, face: &Face<'_>, widest: &Widest, at: usize, with: &str) {
+    let read: BTreeSet<Tag> = face
+        .application
+        .interfaces
+        .iter()
+        .flat_map(|i| &i.records)
+        .filter(|r| layout::reads(&face.interface.afl, r.sfi, r.number))
+        .flat_map(|r| r.tags.iter().copied())
+        .collect();
+    for (certificate, remainder, value) in [
+        (Tag::ISSUER_CERTIFICATE, Tag::ISSUER_KEY_REMAINDER, CardSource::IssuerRemainder),
+        (Tag::ICC_CERTIFICATE, Tag::ICC_KEY_REMAINDER, CardSource::IccRemainder),
+        (Tag::ICC_PIN_CERTIFICATE, Tag::ICC_PIN_KEY_REMAINDER, CardSource::PinRemainder),
+    ] {
+        let needed = matches!(widest.card_value(value), Ok(Some(_)));
+        if needed && widest.issuer_len > 0 && read.contains(&certificate) && !read.contains(&remainder) {
+            let message = format!(
+                "the key of {certificate} leaves a remainder, but no record read holds {remainder}{with}"
+            );
+            source.error(at, "afl", message);
         }
     }
 }
@@ -243,7 +292,23 @@ fn interface(
             source.error(at.afl, "afl", message);
             continue;
         };
-        read.extend(record.tags.iter().copied());
+        for tag in &record.tags {
+            // EMV 4.4 Book 3, 10.2: a data object met twice while records are read ends the transaction.
+            if !read.insert(*tag) {
+                source.error(at.afl, "afl", format!("the AFL reads tag {tag} twice"));
+            }
+        }
+        let own = interface.records.iter().any(|r| r.sfi == entry.sfi && r.number == number);
+        let signature = |t: &&Tag| {
+            matches!(
+                face.spec(**t),
+                Some(ValueSpec::Card(CardSource::IccCertificate | CardSource::SignedStaticData))
+            )
+        };
+        if !own && let Some(tag) = record.tags.iter().find(signature) {
+            let message = format!("the AFL reads {tag} of the other interface: it signs other static data");
+            source.error(at.afl, "afl", message);
+        }
         let is_signature = |t: &&Tag| matches!(face.spec(**t), Some(ValueSpec::Card(s)) if s.is_signature());
         if entry.oda == OdaUse::Signed
             && let Some(tag) = record.tags.iter().find(is_signature)
@@ -278,13 +343,20 @@ fn interface(
             }
         }
     }
+    for tag in [Tag::CDOL1, Tag::CDOL2, Tag::PDOL, Tag::DDOL, Tag::TDOL] {
+        if let Some(ValueSpec::Literal(bytes)) = face.spec(tag)
+            && let Err(e) = Dol::parse(&bytes)
+        {
+            source.error(at.aip, "value", format!("tag {tag}: {e}"));
+        }
+    }
     authentication(source, profile, payment, &face, &read, at.aip);
     if read.contains(&Tag::SDA_TAG_LIST)
         && !matches!(face.spec(Tag::SDA_TAG_LIST), Some(ValueSpec::Literal(v)) if v == [0x82])
     {
         source.error(at.aip, "oda", "tag 9F4A may name tag 82 only");
     }
-    cardholder_verification(source, profile, payment, &face, at.aip);
+    cardholder_verification(source, profile, payment, &face, &read, at.aip);
 }
 
 /// The AIP promises what records and DGIs hold.
@@ -352,6 +424,7 @@ fn cardholder_verification(
     profile: &Profile,
     payment: &PaymentApplication,
     face: &Face<'_>,
+    read: &BTreeSet<Tag>,
     at: usize,
 ) {
     let Some(ValueSpec::Literal(bytes)) = face.spec(Tag::CVM_LIST) else { return };
@@ -373,6 +446,35 @@ fn cardholder_verification(
             at,
             "cvm",
             "the CVM list asks for an enciphered PIN, but the card has no RSA key for it",
+        );
+    }
+    if list.has_enciphered_pin() {
+        let (tags, of_pin_key) = if oda.pin_key.is_some() {
+            ([Tag::ICC_PIN_CERTIFICATE, Tag::ICC_PIN_KEY_EXPONENT], true)
+        } else {
+            ([Tag::ICC_CERTIFICATE, Tag::ICC_KEY_EXPONENT], false)
+        };
+        for tag in tags.iter().filter(|t| !read.contains(t)) {
+            source.error(
+                at,
+                "cvm",
+                format!("the CVM list asks for an enciphered PIN, but no record read holds {tag}"),
+            );
+        }
+        if oda.pin_key.is_none() && !has_private_key(payment, of_pin_key) {
+            source.error(
+                at,
+                "cvm",
+                "the CVM list asks for an enciphered PIN, but no DGIs hold the private key",
+            );
+        }
+    }
+    let has_counter = payment.dgis.iter().any(|d| d.dgi == DgiTag::PIN_TRY_COUNTER);
+    if has_pin && !has_counter {
+        source.error(
+            at,
+            "cvm",
+            "the card has a reference PIN (8010), but no PIN try counter and limit (9010)",
         );
     }
     if oda.pin_key.is_some() && !has_private_key(payment, true) {

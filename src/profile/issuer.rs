@@ -155,7 +155,10 @@ impl Issuer {
     /// Whether `keys.toml` has a key of this use and index (for card verification keys: for any value).
     #[must_use]
     pub fn has_key(&self, key: KeyRef) -> bool {
-        self.key_entries.iter().any(|k| k.key.usage == key.usage && k.key.index == key.index)
+        self.key_entries.iter().any(|k| {
+            let serves = key.only.is_none() || k.key.only.is_none() || k.key.only == key.only;
+            k.key.usage == key.usage && k.key.index == key.index && serves
+        })
     }
 
     /// The attribute `pvki` of a `pvk` key.

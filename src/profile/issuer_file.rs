@@ -155,6 +155,13 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
     let pin_mailer = named(source, &file.pin_mailer_destination, None, "pin_mailer_destination");
     let issuer_return =
         named(source, &Some(file.issuer_return_destination), None, "issuer_return_destination");
+    if pin_mailer.is_some() && pin_mailer == issuer_return {
+        source.error(
+            0,
+            "destination",
+            "PIN mailers and the issuer return go to one destination: it could join PIN and card",
+        );
+    }
     check_seals(source, &destinations, pin_mailer.as_ref());
     if let Some(mailer) = pin_mailer.as_ref().and_then(|id| destinations.get(id))
         && mailer.pin_key.is_none()
@@ -192,11 +199,19 @@ fn check_seals(
     mailer: Option<&DestinationId>,
 ) {
     let Some(mailer) = mailer.and_then(|id| destinations.get(id)) else { return };
+    // The point counts, not the key's id.
+    let point = |d: &Destination| {
+        d.public_key.as_ref().and_then(|k| PublicJwk::from_json(k.as_bytes()).ok()).map(|k| k.thumbprint())
+    };
     let shared = destinations
         .values()
-        .any(|d| d.channel.is_some() && d.public_key.is_some() && d.public_key == mailer.public_key);
+        .any(|d| d.id != mailer.id && d.public_key.is_some() && point(d) == point(mailer));
     if shared {
-        source.error(0, "destination", "the PIN-mailer destination has the public key of a card destination");
+        source.error(
+            0,
+            "destination",
+            "the PIN-mailer destination has the public key of another destination",
+        );
     }
 }
 

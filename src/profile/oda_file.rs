@@ -97,18 +97,25 @@ pub(super) fn read(
     };
     let modulus = source.hex("ca_modulus", &file.ca_modulus)?;
     let exponent = source.hex("ca_exponent", &file.ca_exponent)?;
-    if let (Some(text), Some(today)) = (&file.ca_expiry, today) {
+    let ca_expiry = file.ca_expiry.as_ref().and_then(|text| {
+        let at = text.span().start;
         match Expiry::from_yymm(text.get_ref()) {
-            Ok(end) if !end.covers(today) => {
-                source.warning(text.span().start, "ca-key", "the CA key has ended")
+            Err(e) => {
+                source.error(at, "value", format!("ca_expiry: {e}"));
+                None
             }
-            Ok(end) if months_between(today, end) <= 6 => {
-                source.warning(text.span().start, "ca-key", "the CA key ends within six months");
+            Ok(end) => {
+                match today {
+                    Some(today) if !end.covers(today) => source.warning(at, "ca-key", "the CA key has ended"),
+                    Some(today) if months_between(today, end) <= 6 => {
+                        source.warning(at, "ca-key", "the CA key ends within six months");
+                    }
+                    _ => {}
+                }
+                Some(end)
             }
-            Ok(_) => {}
-            Err(e) => source.error(text.span().start, "value", format!("ca_expiry: {e}")),
         }
-    }
+    });
     let mut certificates = Vec::new();
     for raw in &file.certificates {
         let at = raw.span().start;
@@ -141,6 +148,9 @@ pub(super) fn read(
         }
         if certificates.iter().any(|c: &OdaCertificate| c.identifier == identifier) {
             source.error(at, "issuer-certificate", "this issuer identifier stands twice");
+        }
+        if ca_expiry.is_some_and(|end| read.expiry > end) {
+            source.error(at, "issuer-certificate", "the issuer certificate outlives its CA key");
         }
         if let Some(today) = today {
             if !read.expiry.covers(today) {

@@ -162,11 +162,10 @@ pub(super) fn read(source: &mut Source<'_>, stem: &str) -> Option<Product> {
     if pin == PinPolicy::FromOrder && pin_block_formats.is_empty() {
         source.error(at, "pin", "the PIN comes from the order, but block_formats names no PIN block format");
     }
-    if matches!(pin, PinPolicy::Random { .. } | PinPolicy::Natural { .. })
-        && pin_return.is_none()
-        && !file.pin.mailer
-        && pin_verification == PinVerification::None
-    {
+    // A PVV does not give the PIN back; an offset does, to the holder of the key.
+    let recoverable = matches!(pin_verification, PinVerification::Offset(_));
+    let made_here = matches!(pin, PinPolicy::Random { .. } | PinPolicy::Natural { .. });
+    if made_here && pin_return.is_none() && !file.pin.mailer && !recoverable {
         let message = "the product makes a PIN, but neither a mailer nor the issuer return would carry it";
         source.error(at, "pin", message);
     }

@@ -12,7 +12,7 @@ use emv_dataprep::issuer::KeyModule;
 use emv_dataprep::issuer::oda::{CertificateSerial, IssuerKeyData, issuer_certificate_block};
 use emv_dataprep::keys::{KeyAlgorithm, KeyAttributes, KeyIndex, KeyRef, KeyUse, SoftwareRing};
 use emv_dataprep::order::{NoEnvelopeKey, parse_order};
-use emv_dataprep::prepare::{CardRequest, Context, RsaKeySupply, Scripts, TransportKeys};
+use emv_dataprep::prepare::{CardRequest, Context, FirstSerial, RsaKeySupply, Scripts, TransportKeys};
 use emv_dataprep::profile::{Finding, Issuer};
 use emv_dataprep::secret::Secret;
 
@@ -128,6 +128,7 @@ impl TestIssuer {
             transport_keys: &self.transport,
             scripts: Scripts::Build,
             supply,
+            first_serial: FirstSerial::default(),
         }
     }
 

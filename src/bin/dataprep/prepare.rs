@@ -14,7 +14,7 @@ use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
 use emv_dataprep::output::{Manifest, Recipients, Sealer};
-use emv_dataprep::prepare::Scripts;
+use emv_dataprep::prepare::{FirstSerial, Scripts};
 use emv_dataprep::store::Store;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -196,6 +196,15 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         if hex_upper(&read) != manifest.input.sha256 {
             return Err(Failure::refused("the batch in this folder was made from another input"));
         }
+        for file in &manifest.files {
+            let bytes = std::fs::read(job.layout().file(&file.path)).unwrap_or_default();
+            if hex_upper(&sha256(&[&bytes])) != file.sha256 {
+                return Err(Failure::refused(format!(
+                    "{}: missing or changed since the batch ended",
+                    file.path
+                )));
+            }
+        }
         job.clean()?;
         return Ok(manifest.clone());
     }
@@ -208,6 +217,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         scripts: Scripts::Build,
         supply: None,
         home: &home.id,
+        first_serial: FirstSerial::of_batch(&job.job.batch),
     };
     let ticker = terminal::Ticker::new();
     let settings = Settings {
