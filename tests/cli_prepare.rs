@@ -117,6 +117,44 @@ fn a_sealed_file_opens_for_its_holder_under_its_name() {
 }
 
 #[test]
+fn a_place_on_a_shared_carrier_is_taken_once() {
+    let demo = demo();
+    let folder = tempfile::tempdir().unwrap();
+    let all = std::fs::read_to_string(demo.path("orders.jsonl")).unwrap();
+    let family = all.lines().find(|l| l.contains("multiCardOrder")).unwrap();
+    let mut second: serde_json::Value = serde_json::from_str(family).unwrap();
+    second["cardId"] = "another-card".into();
+    let mut third = second.clone();
+    third["cardId"] = "a-third-card".into();
+    third["order"]["cardCarrierConfig"]["multiCardOrder"] = "6".into();
+    let orders = folder.path().join("family.jsonl");
+    std::fs::write(&orders, format!("{family}\n{second}\n{third}\n")).unwrap();
+    let out = folder.path().join("out");
+    expect(3, &mut demo.prepare(&orders, &out, &["--block", "1"]));
+    let rejected = std::fs::read_to_string(out.join("rejected.jsonl")).unwrap();
+    assert_eq!(rejected.lines().count(), 1, "{rejected}");
+    assert!(rejected.contains("another-card"), "{rejected}");
+    assert!(rejected.contains("order.cardCarrierConfig.multiCardOrder"), "{rejected}");
+}
+
+#[test]
+fn a_folder_that_lost_its_records_is_not_resumed() {
+    let demo = demo();
+    let folder = tempfile::tempdir().unwrap();
+    let orders = demo.orders(3, folder.path());
+    let out = folder.path().join("out");
+    expect(0, &mut demo.prepare_unseeded(&orders, &out, &[]));
+    let manifest = std::fs::read(out.join("batch.json")).unwrap();
+    std::fs::remove_file(out.join("batch.json")).unwrap();
+    // Fresh random numbers would give other PINs than the mailers that stand there.
+    expect(1, &mut demo.prepare_unseeded(&orders, &out, &["--resume"]));
+    std::fs::write(out.join("batch.json"), manifest).unwrap();
+    expect(0, &mut demo.prepare_unseeded(&orders, &out, &["--resume"]));
+    std::fs::write(out.join("status.jsonl"), "cut").unwrap();
+    expect(1, &mut demo.prepare_unseeded(&orders, &out, &["--resume"]));
+}
+
+#[test]
 fn bad_orders_stop_nobody_and_say_why() {
     let demo = demo();
     let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use crate::card::CardDate;
+use crate::bytes::hex_upper;
+use crate::card::{CardDate, CardId};
 use crate::crypto::backend::Backend;
+use crate::crypto::hash::sha256;
 use crate::crypto::rng::Seed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::issuer::SecurityModule;
@@ -104,6 +106,13 @@ impl Pipeline for Cards<'_> {
                 (head, Err(refused.rejection))
             }
         }
+    }
+
+    fn carrier_place(&self, request: &CardRequest) -> Option<CardId> {
+        let carrier = request.carrier.as_ref()?;
+        let (id, place) = (carrier.multi_card_id.as_ref()?, carrier.multi_card_order?);
+        let digest = sha256(&[b"carrier place", &[place], id.as_bytes()]);
+        hex_upper(digest.get(..24)?).parse().ok()
     }
 
     fn begin(&self, seed: &Seed, block: BlockNumber) -> Result<TransportKeys> {

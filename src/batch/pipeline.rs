@@ -65,6 +65,12 @@ pub trait Pipeline: Sync {
     /// Reads one order.
     fn parse(&self, order: &RawOrder) -> (Head, Result<Self::Request, Rejection>);
 
+    /// The place on a shared card carrier that an order takes (`multiCardId` and `multiCardOrder`), in the form of an id.
+    fn carrier_place(&self, request: &Self::Request) -> Option<CardId> {
+        let _ = request;
+        None
+    }
+
     /// Makes what a block needs once.
     ///
     /// # Errors

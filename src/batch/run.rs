@@ -160,7 +160,13 @@ impl<P: Pipeline> Shared<'_, P> {
             }
             let ids = self.committed_ids(&record)?;
             let ids = ids.iter().map(|(position, id)| (*position, id));
-            self.turns.take(block.number, |seen| seen.block(ids))?;
+            let parsed: Parsed<P::Request> =
+                self.pool.install(|| block.orders.par_iter().map(|o| self.parse(o)).collect());
+            let places = self.places(&parsed);
+            self.turns.take(block.number, |seen| {
+                seen.block(ids)?;
+                seen.block(places.iter().map(|(position, place)| (*position, place)))
+            })?;
             attempt::publish(store, layout, &record)?;
             return Ok(record);
         }
@@ -168,7 +174,12 @@ impl<P: Pipeline> Shared<'_, P> {
             self.pool.install(|| block.orders.par_iter().map(|o| self.parse(o)).collect());
         drop(block.orders);
         let ids = parsed.iter().filter_map(|(head, _)| Some((head.position, head.card_id.as_ref()?)));
-        let twice = self.turns.take(block.number, |seen| seen.block(ids))?;
+        let places = self.places(&parsed);
+        let used = self.turns.take(block.number, |seen| {
+            let ids = seen.block(ids)?;
+            let places = seen.block(places.iter().map(|(position, place)| (*position, place)))?;
+            Ok(Used { ids, places })
+        })?;
 
         let fresh;
         let seed = match self.settings.seed {
@@ -178,7 +189,7 @@ impl<P: Pipeline> Shared<'_, P> {
                 &fresh
             }
         };
-        let outcomes = self.pool.install(|| self.prepare(block.number, seed, parsed, &twice))?;
+        let outcomes = self.pool.install(|| self.prepare(block.number, seed, parsed, &used))?;
         let frame = Frame {
             store,
             layout,
@@ -189,6 +200,14 @@ impl<P: Pipeline> Shared<'_, P> {
         let record = attempt::commit(&frame, block.number, block.input, seed, &outcomes)?;
         attempt::publish(store, layout, &record)?;
         Ok(record)
+    }
+
+    /// The places on shared carriers that the orders of a block take.
+    fn places(&self, parsed: &Parsed<P::Request>) -> Vec<(u64, CardId)> {
+        let place = |(head, request): &(Head, Result<P::Request, Rejection>)| {
+            Some((head.position, self.pipeline.carrier_place(request.as_ref().ok()?)?))
+        };
+        parsed.iter().filter_map(place).collect()
     }
 
     /// cardIds of a committed block, from its statuses.
@@ -224,7 +243,7 @@ impl<P: Pipeline> Shared<'_, P> {
         number: BlockNumber,
         seed: &Seed,
         parsed: Parsed<P::Request>,
-        twice: &BTreeSet<u64>,
+        used: &Used,
     ) -> Result<Vec<Outcome>, BatchError> {
         let keys = self.pipeline.begin(seed, number).map_err(BatchError::Lost)?;
         let mut chunks = Vec::new();
@@ -233,7 +252,7 @@ impl<P: Pipeline> Shared<'_, P> {
             chunks.push(rest.by_ref().take(CHUNK).collect::<Vec<_>>());
         }
         let done: Result<Vec<Vec<Outcome>>, BatchError> =
-            chunks.into_par_iter().map(|chunk| self.chunk(seed, &keys, chunk, twice)).collect();
+            chunks.into_par_iter().map(|chunk| self.chunk(seed, &keys, chunk, used)).collect();
         Ok(done?.into_iter().flatten().collect())
     }
 
@@ -242,13 +261,16 @@ impl<P: Pipeline> Shared<'_, P> {
         seed: &Seed,
         keys: &P::Block,
         chunk: Parsed<P::Request>,
-        twice: &BTreeSet<u64>,
+        used: &Used,
     ) -> Result<Vec<Outcome>, BatchError> {
         let mut heads = Vec::with_capacity(chunk.len());
         let mut requests = Vec::new();
         for (head, parsed) in chunk {
-            let parsed = if twice.contains(&head.position) {
+            let parsed = if used.ids.contains(&head.position) {
                 Err(Rejection::value("cardId", "this cardId was used before in this batch"))
+            } else if used.places.contains(&head.position) {
+                let field = "order.cardCarrierConfig.multiCardOrder";
+                Err(Rejection::value(field, "another card of this batch has this place on the carrier"))
             } else {
                 parsed
             };
@@ -357,4 +379,10 @@ impl Turns {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Positions whose cardId, or whose place on a shared carrier, an earlier order of the batch has.
+struct Used {
+    ids: BTreeSet<u64>,
+    places: BTreeSet<u64>,
 }

@@ -217,7 +217,11 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         scripts: Scripts::Build,
         supply: None,
         home: &home.id,
-        first_serial: FirstSerial::of_batch(&job.job.batch),
+        // With a seed nothing but seed and orders may show in a card: not how the input was packed, on which the batch id
+        // depends.
+        first_serial: seed
+            .as_ref()
+            .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
     };
     let ticker = terminal::Ticker::new();
     let settings = Settings {
