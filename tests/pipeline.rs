@@ -9,6 +9,7 @@ use emv_dataprep::crypto::tdes::TdesKey;
 use emv_dataprep::keys::{KeyIndex, KeyRef, KeyUse};
 use emv_dataprep::perso::{DgiTag, Protection};
 use emv_dataprep::prepare::{CardRequest, prepare_batch};
+use emv_dataprep::profile::Issuer;
 
 /// The order of a profile, with a PIN block where its product wants one.
 fn request(issuer: &TestIssuer, profile: &str, id: &str, body: u64) -> CardRequest {
@@ -129,4 +130,18 @@ fn the_mailer_has_the_pin_of_the_card_and_no_pan() {
     let pin = Pin::from_digits(&digits).unwrap();
     let pvv = emv_dataprep::issuer::pvv::compute(&pvk, &requests[0].data.pan, 1, &pin).unwrap();
     assert_eq!(card.issuer_return.pvv.as_ref().unwrap().expose(), pvv.to_text().as_str());
+}
+
+#[test]
+fn a_key_whose_remainder_no_record_holds_is_refused_at_load() {
+    let issuer = TestIssuer::new();
+    let path = "profiles/mastercard-style-dual.toml";
+    let text = String::from_utf8(issuer.files[path].clone()).unwrap();
+    let without = text.replacen("\"9F47\", \"9F48\", \"9F49\"", "\"9F47\", \"9F49\"", 1);
+    assert_ne!(text, without);
+    let mut files = issuer.files.clone();
+    files.insert(path.to_owned(), without.into_bytes());
+    let found = Issuer::load(&files).unwrap_err();
+    let hit = found.iter().find(|f| f.code == "afl" && f.message.contains("9F48"));
+    assert!(hit.is_some_and(|f| f.file == path && f.line > 0), "{found:#?}");
 }

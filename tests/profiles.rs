@@ -78,7 +78,6 @@ fn profiles_that_cannot_work_are_refused_by_name_and_line() {
         ),
         ("visa-style-dual", "icc_key = { bits = 1408, exponent = 65537 }", "", "aip"),
         ("visa-style-dual", "reference_pin = \"iso-2\"", "fields = [\"00\"]", "cvm"),
-        ("visa-style-dual", "dgi = \"8205\"", "dgi = \"8206\"", ""),
         ("visa-style-dual", "\"50\" = { text = \"TEST CREDIT\" }", "", "fci"),
         ("visa-style-dual", "dgi = \"9103\"", "dgi = \"9102\"", "dgi"),
         ("online-only", "tags = [\"8C\", \"8D\"", "tags = [\"8C\"", "afl"),
@@ -87,7 +86,6 @@ fn profiles_that_cannot_work_are_refused_by_name_and_line() {
         ("ccd-generic", "tags = [\"93\"]", "tags = [\"9F49\"]", "aip"),
         ("ccd-generic", "derivation = \"B\"", "derivation = \"D\"", "value"),
         ("ccd-generic", "kcvs_of = \"8000\"", "kcvs_of = \"8001\"", "dgi"),
-        ("ccd-generic", "18010301\"", "18010303\"", ""),
         // A record of the other interface: its certificate signs other static data, and tags are read twice.
         (
             "visa-style-dual",
@@ -97,7 +95,6 @@ fn profiles_that_cannot_work_are_refused_by_name_and_line() {
         ),
         ("visa-style-dual", "\"9F49\" = \"9F3704\"", "\"9F49\" = \"9F37\"", "value"),
         ("visa-style-dual", "dgi = \"9010\"", "dgi = \"9011\"", "cvm"),
-        ("mastercard-style-dual", "\"9F47\", \"9F48\", \"9F49\"", "\"9F47\", \"9F49\"", ""),
         ("ccd-generic", "tags = [\"9F2D\"]", "tags = [\"9F05\"]", "cvm"),
         ("online-only", "\"5F34\", \"9F07\"", "\"5F34\", \"9F46\", \"9F07\"", "record"),
         ("mastercard-style-dual", "kind = \"ppse\"", "kind = \"pps\"", "value"),
@@ -111,9 +108,6 @@ fn profiles_that_cannot_work_are_refused_by_name_and_line() {
         assert!(text.contains(from), "{profile}: {from}");
         files.insert(path.clone(), text.replacen(from, to, 1).into_bytes());
         let found = errors(&files);
-        if code.is_empty() {
-            continue;
-        }
         let hit = found.iter().find(|f| f.file == path && f.code == code);
         let hit = hit.unwrap_or_else(|| panic!("{profile}: {to:?} gives {found:#?}"));
         assert!(hit.line > 0, "{hit:?}");

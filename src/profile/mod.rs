@@ -19,6 +19,7 @@ mod product_file;
 mod profile_file;
 mod track;
 mod value;
+mod widest;
 
 pub use card_profile::{
     Application, ApplicationKind, CardRsaKey, DgiContent, DgiSpec, Interface, InterfaceProfile, OdaProfile,
