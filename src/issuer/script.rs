@@ -4,7 +4,8 @@ use zeroize::Zeroizing;
 
 use crate::bytes::pack_digits;
 use crate::card::Pin;
-use crate::crypto::mac::{Padding, retail_mac};
+use crate::crypto::aes::AesKey;
+use crate::crypto::mac::{Padding, cmac_aes, retail_mac};
 use crate::crypto::tdes::{TdesKey, xor};
 use crate::error::{ErrorKind, Result};
 use crate::secret::Secret;
@@ -46,11 +47,73 @@ pub fn mac(
     data: &[u8],
     len: usize,
 ) -> Result<Vec<u8>> {
+    leftmost(&retail_mac(sk_smi, [0; 8], Padding::Bit, &mac_input(header, context, data)), len)
+}
+
+/// The MAC of a script command under AES (CCD, cryptogram version 6): CMAC, leftmost `len` bytes (EMV 4.4 Book 2, 9.2.3
+/// and A1.2.2).
+///
+/// # Errors
+/// [`ErrorKind::Length`] unless 4 to 8 bytes are wanted and the key is 16, 24 or 32 bytes.
+pub fn mac_aes(
+    sk_smi: &Secret,
+    header: [u8; 5],
+    context: ScriptContext,
+    data: &[u8],
+    len: usize,
+) -> Result<Vec<u8>> {
+    leftmost(&cmac_aes(sk_smi, &[&mac_input(header, context, data)])?, len)
+}
+
+fn leftmost(mac: &[u8], len: usize) -> Result<Vec<u8>> {
     if !(4..=8).contains(&len) {
         return Err(ErrorKind::Length { expected: "4 to 8", found: len, unit: "bytes" }.into());
     }
-    let mac = retail_mac(sk_smi, [0; 8], Padding::Bit, &mac_input(header, context, data));
-    Ok(mac.into_iter().take(len).collect())
+    Ok(mac.iter().copied().take(len).collect())
+}
+
+/// The MAC of a command in secure messaging format 1, that of the common core definitions (EMV 4.4 Book 2, 9.2.3 and
+/// D2): over the header CLA INS P1 P2, padded (method 2), and the data object (`81 L data` in clear, `87 L 01 …`
+/// enciphered), padded likewise where there is one; leftmost `len` bytes.
+///
+/// `chain` is the whole MAC of the command before it in the same script; nothing for the first.
+///
+/// # Errors
+/// [`ErrorKind::Length`] unless 4 to 8 bytes are wanted.
+pub fn mac_format_1(
+    sk_smi: &TdesKey,
+    header: [u8; 4],
+    object: &[u8],
+    chain: Option<[u8; 8]>,
+    len: usize,
+) -> Result<Vec<u8>> {
+    let input = format_1_input(header, object, chain.as_ref().map_or(&[], |c| c.as_slice()), 8);
+    leftmost(&retail_mac(sk_smi, [0; 8], Padding::Zeros, &input), len)
+}
+
+/// As [`mac_format_1`] under AES: blocks of sixteen bytes, CMAC.
+///
+/// # Errors
+/// [`ErrorKind::Length`] unless 4 to 8 bytes are wanted and the key is 16, 24 or 32 bytes.
+pub fn mac_format_1_aes(
+    sk_smi: &Secret,
+    header: [u8; 4],
+    object: &[u8],
+    chain: Option<[u8; 16]>,
+    len: usize,
+) -> Result<Vec<u8>> {
+    let input = format_1_input(header, object, chain.as_ref().map_or(&[], |c| c.as_slice()), 16);
+    leftmost(&cmac_aes(sk_smi, &[&input])?, len)
+}
+
+/// Whole blocks: nothing is left to pad for the MAC itself.
+fn format_1_input(header: [u8; 4], object: &[u8], chain: &[u8], block: usize) -> Vec<u8> {
+    let mut out = chain.to_vec();
+    out.extend_from_slice(&Padding::Bit.pad(&header, block));
+    if !object.is_empty() {
+        out.extend_from_slice(&Padding::Bit.pad(object, block));
+    }
+    out
 }
 
 /// How command data are padded and enciphered.
@@ -91,6 +154,18 @@ pub fn encipher(sk_smc: &TdesKey, how: DataEncipherment, data: &[u8]) -> Result<
         DataEncipherment::Plain | DataEncipherment::Visa => sk_smc.encrypt_ecb(&mut out)?,
         DataEncipherment::Mastercard | DataEncipherment::Ccd => sk_smc.encrypt_cbc([0; 8], &mut out)?,
     }
+    Ok(out)
+}
+
+/// Command data under an AES secure messaging key for confidentiality (CCD, cryptogram version 6): padding method 2
+/// always, CBC with an all-zero IV (EMV 4.4 Book 2, A1.1 and D2.2).
+///
+/// # Errors
+/// [`ErrorKind::Length`] unless the key is 16, 24 or 32 bytes.
+pub fn encipher_aes(sk_smc: &Secret, data: &[u8]) -> Result<Vec<u8>> {
+    let key = AesKey::new(sk_smc)?;
+    let mut out = Padding::Bit.pad(data, 16);
+    key.encrypt_cbc([0; 16], &mut out)?;
     Ok(out)
 }
 
@@ -138,6 +213,8 @@ fn packed<'a>(digits: impl Iterator<Item = &'a u8>, pad: u8) -> Zeroizing<[u8; 8
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::mac::strip_bit_padding;
+    use proptest::prelude::*;
 
     const KEY: &str = "0123456789ABCDEFFEDCBA9876543210";
 
@@ -182,5 +259,56 @@ mod tests {
         assert_eq!(hex::encode_upper(*with_current), "162634FF76543210");
         assert!(visa_pin_change_block(&Secret::new(vec![1; 24]), &new, None).is_err());
         assert!(visa_pin_change_block(&Secret::new(vec![1; 7]), &new, None).is_err());
+    }
+
+    #[test]
+    fn wrong_lengths_under_aes_are_refused() {
+        let key = Secret::new(vec![7; 16]);
+        for len in [3, 9] {
+            assert!(mac_aes(&key, [0; 5], ScriptContext::Command, &[], len).is_err());
+            assert!(mac_format_1_aes(&key, [0; 4], &[], None, len).is_err());
+        }
+        assert!(encipher_aes(&Secret::new(vec![7; 17]), &[1]).is_err());
+        assert!(mac_aes(&Secret::new(vec![7; 17]), [0; 5], ScriptContext::Command, &[], 8).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn deciphering_gives_the_data_back(k: [u8; 16], data in prop::collection::vec(any::<u8>(), 0..40)) {
+            let (tdes, secret) = (TdesKey::from_bytes(&k).unwrap(), Secret::copy_of(&k));
+            let mut visa = encipher(&tdes, DataEncipherment::Visa, &data).unwrap();
+            tdes.decrypt_ecb(&mut visa).unwrap();
+            let visa = strip_bit_padding(&visa).unwrap();
+            prop_assert_eq!((usize::from(visa[0]), &visa[1..]), (data.len(), data.as_slice()));
+            let mut ccd = encipher(&tdes, DataEncipherment::Ccd, &data).unwrap();
+            tdes.decrypt_cbc([0; 8], &mut ccd).unwrap();
+            prop_assert_eq!(strip_bit_padding(&ccd).unwrap(), &data);
+            let mut aes = encipher_aes(&secret, &data).unwrap();
+            AesKey::new(&secret).unwrap().decrypt_cbc([0; 16], &mut aes).unwrap();
+            prop_assert_eq!(strip_bit_padding(&aes).unwrap(), &data);
+        }
+
+        #[test]
+        fn every_part_enters_a_mac(k: [u8; 16], header: [u8; 5], atc: [u8; 2], cryptogram: [u8; 8],
+                                   data in prop::collection::vec(any::<u8>(), 0..30), bit in 0_usize..120) {
+            let key = TdesKey::from_bytes(&k).unwrap();
+            let of = |header, atc, cryptogram| {
+                mac(&key, header, ScriptContext::Transaction { atc, cryptogram }, &data, 8).unwrap()
+            };
+            let mut all = [header.as_slice(), &atc, &cryptogram].concat();
+            all[bit / 8] ^= 1 << (bit % 8);
+            let (h, rest) = all.split_at(5);
+            let (a, c) = rest.split_at(2);
+            prop_assert_ne!(of(header, atc, cryptogram), of(h.try_into().unwrap(), a.try_into().unwrap(), c.try_into().unwrap()));
+        }
+
+        #[test]
+        fn the_chain_and_the_object_enter_format_1(k: [u8; 16], header: [u8; 4], chain: [u8; 8], object in prop::collection::vec(any::<u8>(), 1..30)) {
+            let key = TdesKey::from_bytes(&k).unwrap();
+            let whole = mac_format_1(&key, header, &object, None, 8).unwrap();
+            prop_assert_eq!(&mac_format_1(&key, header, &object, None, 4).unwrap(), &whole[..4]);
+            prop_assert_ne!(&whole, &mac_format_1(&key, header, &object, Some(chain), 8).unwrap());
+            prop_assert_ne!(&whole, &mac_format_1(&key, header, &[], None, 8).unwrap());
+        }
     }
 }
