@@ -75,3 +75,30 @@ pub(crate) fn encrypt(key: &[u8], block: &[u8]) -> Vec<u8> {
     }
     state
 }
+
+/// The steps of `encrypt`, backwards.
+pub(crate) fn decrypt(key: &[u8], block: &[u8]) -> Vec<u8> {
+    let (s, w) = (box_once(), words(key));
+    let back = |b: u8| s.iter().position(|x| *x == b).unwrap() as u8;
+    let rounds = w.len() / 4 - 1;
+    let mut state = block.to_vec();
+    for round in (0..=rounds).rev() {
+        state = state.iter().zip(w[round * 4..round * 4 + 4].concat()).map(|(a, b)| a ^ b).collect();
+        if round > 0 {
+            if round < rounds {
+                state = (0..16)
+                    .map(|i| {
+                        let column = &state[i / 4 * 4..i / 4 * 4 + 4];
+                        let at = |n: usize| column[(i + n) % 4];
+                        times(at(0), 14) ^ times(at(1), 11) ^ times(at(2), 13) ^ times(at(3), 9)
+                    })
+                    .collect();
+            }
+            let before = state.clone();
+            for i in 0..16 {
+                state[(i + 4 * (i % 4)) % 16] = back(before[i]);
+            }
+        }
+    }
+    state
+}

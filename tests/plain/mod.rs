@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses some of them")]
 
 pub(crate) mod aes;
+pub(crate) mod cases;
 pub(crate) mod des;
 pub(crate) mod sha;
 
@@ -56,8 +57,19 @@ pub(crate) fn retail_mac(key: &[u8], message: &[u8]) -> Vec<u8> {
     des::encrypt(&key[..8], &des::decrypt(&key[8..16], &chain[chain.len() - 8..]))
 }
 
-/// A key block of version B or D over the given header, from the text of X9.143.
+/// MAC algorithm 1 with TDES, padding method 1.
+pub(crate) fn tdes_cbc_mac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut data = message.to_vec();
+    data.resize(data.len().max(1).div_ceil(8) * 8, 0);
+    let chain = cbc(8, |b| des::tdes_encrypt(key, b), &[0; 8], &data);
+    chain[chain.len() - 8..].to_vec()
+}
+
+/// A key block over the given header, from the text of X9.143.
 pub(crate) fn key_block(kbpk: &[u8], header: &str, key: &[u8], pad: &[u8]) -> String {
+    if header.starts_with(['A', 'C']) {
+        return variant_key_block(kbpk, header, key, pad);
+    }
     let aes = header.starts_with('D');
     let block = if aes { 16 } else { 8 };
     let cipher =
@@ -80,6 +92,15 @@ pub(crate) fn key_block(kbpk: &[u8], header: &str, key: &[u8], pad: &[u8]) -> St
     let plain = [&((key.len() * 8) as u16).to_be_bytes()[..], key, pad].concat();
     let mac = cmac(block, cipher(derive(1)), &[header.as_bytes(), &plain].concat());
     let hidden = cbc(block, cipher(derive(0)), &mac, &plain);
-    let hex = |b: &[u8]| b.iter().map(|b| format!("{b:02X}")).collect::<String>();
-    format!("{header}{}{}", hex(&hidden), hex(&mac))
+    format!("{header}{}{}", cases::hex(&hidden), cases::hex(&mac))
+}
+
+/// Versions A and C: the keys are variants, the IV is the head of the header, the MAC is over what is enciphered.
+fn variant_key_block(kbpk: &[u8], header: &str, key: &[u8], pad: &[u8]) -> String {
+    let variant = |with: u8| kbpk.iter().map(|b| b ^ with).collect::<Vec<u8>>();
+    let (encipher, authenticate) = (variant(0x45), variant(0x4D));
+    let plain = [&((key.len() * 8) as u16).to_be_bytes()[..], key, pad].concat();
+    let hidden = cbc(8, |b| des::tdes_encrypt(&encipher, b), &header.as_bytes()[..8], &plain);
+    let mac = tdes_cbc_mac(&authenticate, &[header.as_bytes(), &hidden].concat());
+    format!("{header}{}{}", cases::hex(&hidden), cases::hex(&mac[..4]))
 }

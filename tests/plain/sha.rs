@@ -86,6 +86,53 @@ pub(crate) fn sha256(message: &[u8]) -> Vec<u8> {
     h.iter().flat_map(|x| x.to_be_bytes()).collect()
 }
 
+/// The first 64 bits of the fraction of the square (2) or cube (3) root of a prime.
+fn fraction64(prime: u128, root: u32) -> u64 {
+    use num_bigint::BigUint;
+    let scaled = BigUint::from(prime) << (64 * root);
+    let whole = scaled.nth_root(root);
+    (whole & BigUint::from(u64::MAX)).try_into().unwrap()
+}
+
+pub(crate) fn sha512(message: &[u8]) -> Vec<u8> {
+    static CONSTANTS: std::sync::OnceLock<(Vec<u64>, Vec<u64>)> = std::sync::OnceLock::new();
+    let (k, first) = CONSTANTS.get_or_init(|| {
+        let primes: Vec<u128> = (2..420).filter(|n| (2..*n).all(|d| n % d != 0)).collect();
+        let roots = |root, n| primes.iter().take(n).map(|p| fraction64(*p, root)).collect();
+        (roots(3, 80), roots(2, 8))
+    });
+    let mut data = message.to_vec();
+    data.push(0x80);
+    while data.len() % 128 != 112 {
+        data.push(0);
+    }
+    data.extend((message.len() as u128 * 8).to_be_bytes());
+    let mut h = first.clone();
+    for chunk in data.chunks(128) {
+        let mut w: Vec<u64> = chunk.chunks(8).map(|b| u64::from_be_bytes(b.try_into().unwrap())).collect();
+        for i in 16..80 {
+            let s0 = w[i - 15].rotate_right(1) ^ w[i - 15].rotate_right(8) ^ (w[i - 15] >> 7);
+            let s1 = w[i - 2].rotate_right(19) ^ w[i - 2].rotate_right(61) ^ (w[i - 2] >> 6);
+            w.push(w[i - 16].wrapping_add(s0).wrapping_add(w[i - 7]).wrapping_add(s1));
+        }
+        let mut v = h.clone();
+        for i in 0..80 {
+            let s1 = v[4].rotate_right(14) ^ v[4].rotate_right(18) ^ v[4].rotate_right(41);
+            let ch = (v[4] & v[5]) ^ (!v[4] & v[6]);
+            let t1 = v[7].wrapping_add(s1).wrapping_add(ch).wrapping_add(k[i]).wrapping_add(w[i]);
+            let s0 = v[0].rotate_right(28) ^ v[0].rotate_right(34) ^ v[0].rotate_right(39);
+            let maj = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
+            v.rotate_right(1);
+            v[4] = v[4].wrapping_add(t1);
+            v[0] = t1.wrapping_add(s0).wrapping_add(maj);
+        }
+        for (x, y) in h.iter_mut().zip(v) {
+            *x = x.wrapping_add(y);
+        }
+    }
+    h.iter().flat_map(|x| x.to_be_bytes()).collect()
+}
+
 pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = if key.len() > 64 { sha256(key) } else { key.to_vec() };
     block.resize(64, 0);

@@ -131,6 +131,22 @@ pub(crate) fn parity(key: &mut [u8]) {
     }
 }
 
+pub(crate) fn tdes_decrypt(key: &[u8], block: u64) -> u64 {
+    let (left, right) = key.split_at(8);
+    decrypt(left, encrypt(right, decrypt(left, block)))
+}
+
+/// CBC of whole blocks, the IV zero.
+pub(crate) fn tdes_cbc(key: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut chain = 0;
+    let mut out = Vec::new();
+    for block in data.chunks(8) {
+        chain = tdes(key, word(block) ^ chain);
+        out.extend(chain.to_be_bytes());
+    }
+    out
+}
+
 /// MAC algorithm 3 over whole blocks.
 pub(crate) fn retail_mac(key: &[u8], padded: &[u8]) -> u64 {
     let chain = padded.chunks(8).fold(0, |c, b| encrypt(&key[..8], c ^ word(b)));
