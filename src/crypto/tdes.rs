@@ -4,6 +4,7 @@
 
 use des::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use des::{Des, TdesEde2, TdesEde3};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::error::{ErrorKind, Result};
@@ -180,13 +181,17 @@ const fn with_odd_parity(b: u8) -> u8 {
     high | (1 ^ (high.count_ones() % 2) as u8)
 }
 
-/// Whether any eight-byte part is a weak or semi-weak DES key, parity bits left aside (SP 800-67, 3.3.2).
+/// Whether any eight-byte part is a weak or semi-weak DES key, parity bits left aside (SP 800-67, 3.3.2). Every part is
+/// compared with the whole list, whatever it is.
 #[must_use]
 pub fn has_weak_part(key: &[u8]) -> bool {
-    key.chunks(BLOCK).any(|part| {
-        WEAK.iter()
-            .any(|weak| part.len() == BLOCK && part.iter().zip(weak).all(|(a, b)| a & 0xFE == b & 0xFE))
-    })
+    let found = key.as_chunks::<BLOCK>().0.iter().fold(0, |found, part| {
+        WEAK.iter().fold(found, |found, weak| {
+            let difference = part.iter().zip(weak).fold(0, |d, (a, b)| d | ((a ^ b) & 0xFE));
+            found | difference.ct_eq(&0).unwrap_u8()
+        })
+    });
+    found == 1
 }
 
 /// The four weak keys, then the six pairs of semi-weak keys.

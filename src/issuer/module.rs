@@ -43,9 +43,18 @@ pub enum PinBlockFormat {
     Iso4,
 }
 
-/// A short decimal result (CVV, PVV, offset): digits 0 to 9. Redacted, wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
+/// A short decimal result (CVV, PVV, offset): digits 0 to 9. Redacted, compared in constant time, wiped when dropped.
+#[derive(Clone)]
 pub struct DigitValue(Zeroizing<Vec<u8>>);
+
+impl PartialEq for DigitValue {
+    /// Constant time in the digits; their number is not secret.
+    fn eq(&self, other: &Self) -> bool {
+        crate::crypto::mac::equal(&self.0, &other.0)
+    }
+}
+
+impl Eq for DigitValue {}
 
 impl DigitValue {
     /// From values 0 to 9.

@@ -1,10 +1,12 @@
+use subtle::{Choice, ConstantTimeEq};
+
 use crate::crypto::tdes::TdesKey;
 use crate::secret::Secret;
 
 /// Whether a key is one that everybody knows: of a standard, of the documentation of a host module or a card, of
 /// an open-source test suite, or of an obvious pattern. Production refuses such keys.
 ///
-/// Parity bits are left aside. A random TDES key is taken for a known one with a chance below 2^-20, because
+/// Parity bits are left aside, and every rule is looked at whatever the key is. A random TDES key is taken for a known one with a chance below 2^-20, because
 /// some published keys are known by their check value only.
 ///
 /// ```
@@ -16,34 +18,35 @@ use crate::secret::Secret;
 #[must_use]
 pub fn is_known_test_key(key: &Secret) -> bool {
     let bytes = key.expose();
-    has_pattern(bytes) || is_published(bytes) || has_published_kcv(bytes)
+    (has_pattern(bytes) | is_published(bytes) | has_published_kcv(bytes)).into()
+}
+
+/// Whether `a` and `b` are equal, parity bits left aside, all of them looked at.
+fn same<'a>(pairs: impl Iterator<Item = (&'a u8, &'a u8)>) -> Choice {
+    pairs.fold(0, |d, (a, b)| d | ((a ^ b) & 0xFE)).ct_eq(&0)
 }
 
 /// One byte throughout, one byte per eight, or bytes that count up or down; parity bits aside where it matters.
-fn has_pattern(key: &[u8]) -> bool {
+fn has_pattern(key: &[u8]) -> Choice {
     let pairs = || key.iter().zip(key.iter().skip(1));
-    let constant = |part: &[u8]| part.iter().zip(part.iter().skip(1)).all(|(a, b)| a & 0xFE == b & 0xFE);
-    key.chunks(8).all(constant)
-        || pairs().all(|(a, b)| b.wrapping_sub(*a) == 1)
-        || pairs().all(|(a, b)| a.wrapping_sub(*b) == 1)
-        || pairs().all(|(a, b)| b.wrapping_sub(*a) == 0x11)
+    let constant =
+        key.chunks(8).fold(Choice::from(1), |all, part| all & same(part.iter().zip(part.iter().skip(1))));
+    let steps_of =
+        |step: u8| pairs().fold(0, |d, (a, b)| d | b.wrapping_sub(*a).wrapping_sub(step)).ct_eq(&0);
+    constant | steps_of(1) | steps_of(0xFF) | steps_of(0x11)
 }
 
 /// The published keys, or a key made of the beginning of one, repeated.
-fn is_published(key: &[u8]) -> bool {
-    PUBLISHED.iter().any(|known| {
-        let known = known.as_slice();
-        [8, 16].iter().filter_map(|n| known.get(..*n)).any(|head| {
-            key.len().is_multiple_of(head.len())
-                && key.chunks(head.len()).all(|c| c.iter().zip(head).all(|(a, b)| a & 0xFE == b & 0xFE))
-        })
-    })
+fn is_published(key: &[u8]) -> Choice {
+    let heads = PUBLISHED.iter().flat_map(|known| [8, 16].iter().filter_map(|n| known.get(..*n)));
+    let fitting = heads.filter(|head| key.len().is_multiple_of(head.len()));
+    fitting.fold(Choice::from(0), |found, head| found | same(key.iter().zip(head.iter().cycle())))
 }
 
-fn has_published_kcv(key: &[u8]) -> bool {
-    let Ok(cipher) = TdesKey::from_bytes(key) else { return false };
+fn has_published_kcv(key: &[u8]) -> Choice {
+    let Ok(cipher) = TdesKey::from_bytes(key) else { return Choice::from(0) };
     let [a, b, c, ..] = cipher.encrypt_block([0; 8]);
-    PUBLISHED_KCV.contains(&[a, b, c])
+    Choice::from(u8::from(PUBLISHED_KCV.contains(&[a, b, c])))
 }
 
 /// Published keys of 16 bytes.
