@@ -3,6 +3,10 @@
 //!
 //! A target must not panic, whatever it is given. Where there is a writer, what is read is written and compared.
 
+mod issuing;
+
+pub use issuing::{ca_response, ec_certificate, private_key};
+
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -50,6 +54,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dgi", dgi),
     ("issuer_files", issuer_files),
     ("certificate", certificate),
+    ("ca_response", ca_response),
+    ("ec_certificate", ec_certificate),
+    ("private_key", private_key),
     ("card_line", card_line),
     ("output_lines", output_lines),
 ];
