@@ -20,6 +20,8 @@ use emv_dataprep::crypto::rng::{Purpose, Seed};
 use emv_dataprep::crypto::rsa::{
     Exponent, KeySpec, RsaPrivate, RsaPublic, Sampling, generate, generate_batch, sign_batch,
 };
+use emv_dataprep::issuer::ceremony::pkcs10::{Subject, assemble, request_info, signature_block};
+use emv_dataprep::issuer::ceremony::{CaResponse, ResponseLayout};
 use emv_dataprep::issuer::oda::{
     CaKeyIndex, CaPublicKey, CertificateSerial, Dac, IccCertificate, IccKeyData, IccKeyKind,
     IssuerCertificate, IssuerKeyData, Rid, icc_certificate_block, issuer_certificate_block,
@@ -256,6 +258,68 @@ fn signed_dynamic_data_both_ways() {
     });
 }
 
+/// Response files of the schemes, made field by field and signed plainly: every field is read, a changed bit is not.
+#[test]
+fn scheme_response_files() {
+    each_slow("responses", |cases| {
+        let ca = signer(cases);
+        let (n, public) = (ca.len(), ca.key.public());
+        let edge = n - 36;
+        let len = cases.one_of(&[edge - 1, edge, edge + 1, n]);
+        let key = self::public(cases, len);
+        let digits = 3 + cases.below(6) as usize;
+        let (identifier, serial): (_, [u8; 3]) = (cases.digits(digits), cases.array());
+        let expiry = format!("{:02}{}", 1 + cases.below(12), cases.digits(2));
+        let (service, index): ([u8; 4], [u8; 3]) = (cases.array(), cases.array());
+        let (exponent, ca_index) = (key.exponent(), cases.next() as u8);
+        let (id, serial_text) = (format!("{identifier:F<8}"), hex(&serial));
+        let head = format!("02{id}{expiry}{serial_text}0101{len:02X}{:02X}", exponent.len());
+        let (block, remainder) = plain_frame(n, &head, key.modulus(), exponent);
+        let certificate = ca.sign(&block);
+        let given = CaPublicKey::new(
+            Rid([0xA0, 0, 0, 0, 3]),
+            CaKeyIndex(ca_index),
+            public.modulus(),
+            public.exponent(),
+        );
+        let given = given.unwrap();
+        let layout =
+            cases.one_of(&[ResponseLayout::Visa, ResponseLayout::Mastercard, ResponseLayout::UnionPay]);
+        let file = if layout == ResponseLayout::Mastercard {
+            let clear = format!("{id}{}{ca_index:02X}{}{}", hex(&index), hex(&remainder), hex(exponent));
+            [unhex(&clear), certificate].concat()
+        } else {
+            let clear = unhex(&format!(
+                "24{}{id}{serial_text}{expiry}{:02X}{}{:02X}{}{ca_index:02X}",
+                hex(&service),
+                remainder.len(),
+                hex(&remainder),
+                exponent.len(),
+                hex(exponent)
+            ));
+            let algorithm =
+                if layout == ResponseLayout::Visa { "3021300906052B0E03021A05000414" } else { "01" };
+            let tail = format!("00{algorithm}{}", hex(&sha1(&[&clear[..], &block].concat())));
+            let detached = unhex(&format!("0001{}{tail}", "F".repeat(n * 2 - 4 - tail.len())));
+            [clear, certificate, ca.sign(&detached)].concat()
+        };
+        let found = CaResponse::read(layout, &file, &given).unwrap();
+        assert_eq!((&found.key.key, found.key.serial), (&key, CertificateSerial(serial)));
+        assert_eq!(found.key.identifier, identifier.parse().unwrap());
+        found.check_key(&key).unwrap();
+        match layout {
+            ResponseLayout::Mastercard => assert_eq!(found.issuer_key_index, Some(index)),
+            _ => assert_eq!(found.service_id, Some(service)),
+        }
+        let mut wrong = file;
+        // Mastercard's key index is nowhere else in the file.
+        let from = if layout == ResponseLayout::Mastercard { 7 } else { 0 };
+        let at = from + cases.below((wrong.len() - from) as u64) as usize;
+        wrong[at] ^= 1 << cases.below(8);
+        assert!(CaResponse::read(layout, &wrong, &given).is_err(), "byte {at}");
+    });
+}
+
 /// Miller-Rabin with plain integers, bases that follow from the number.
 fn is_prime(n: &BigUint) -> bool {
     let (zero, one) = (BigUint::from(0_u8), BigUint::from(1_u8));
@@ -315,25 +379,64 @@ fn generated_keys() {
     }
 }
 
+/// What OpenSSL says to `input`; nothing when it refuses.
+fn openssl(arguments: &[&str], input: &[u8]) -> String {
+    let mut child = Command::new("openssl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let out = child.wait_with_output().unwrap();
+    let said = [out.stdout, out.stderr].concat();
+    if out.status.success() { String::from_utf8_lossy(&said).into_owned() } else { String::new() }
+}
+
+fn has_openssl() -> bool {
+    let found = Command::new("openssl").arg("version").output().is_ok();
+    if !found {
+        eprintln!("openssl is not installed: the plain checks stand alone");
+    }
+    found
+}
+
+/// Requests are signed as OpenSSL expects it; with another signature they are not.
+#[test]
+fn openssl_verifies_requests() {
+    if !has_openssl() {
+        return;
+    }
+    for signer in signers() {
+        let subject = Subject {
+            common_name: "Issuer 476173".into(),
+            organization: Some("Test Bank".into()),
+            country: Some("FR".into()),
+        };
+        let public = signer.key.public();
+        let info = request_info(&subject, public).unwrap();
+        let block = signature_block(&info, signer.len()).unwrap();
+        let request = assemble(&info, public, &signer.sign(&block)).unwrap();
+        let verifies = |der: &[u8]| {
+            openssl(&["req", "-inform", "DER", "-verify", "-noout"], der).to_lowercase().contains("verify ok")
+        };
+        assert!(verifies(&request), "{} bytes", signer.len());
+        let mut wrong = request;
+        let last = wrong.len() - 1;
+        wrong[last] ^= 1;
+        assert!(!verifies(&wrong));
+    }
+}
+
 /// The same keys as OpenSSL sees them, where its program is installed: `openssl rsa -check` tests primes and parts.
 #[test]
 fn openssl_accepts_generated_keys() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("openssl is not installed: the plain check of generated_keys stands alone");
+    if !has_openssl() {
         return;
     }
-    let checked = |der: &[u8]| {
-        let mut child = Command::new("openssl")
-            .args(["rsa", "-inform", "DER", "-check", "-noout"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(der).unwrap();
-        let out = child.wait_with_output().unwrap();
-        out.status.success() && String::from_utf8_lossy(&out.stdout).contains("RSA key ok")
-    };
+    let checked =
+        |der: &[u8]| openssl(&["rsa", "-inform", "DER", "-check", "-noout"], der).contains("RSA key ok");
     for i in 0..key_count().div_ceil(5) {
         let bits = [768, 1024, 1152, 1408, 1984][i % 5];
         let exponent = if i % 2 == 0 { Exponent::THREE } else { Exponent::F4 };
