@@ -1,6 +1,5 @@
 //! What a calculator says: results, the steps to them, and whether a given value matches.
 
-use emv_dataprep::batch::Exit;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -13,10 +12,11 @@ use crate::terminal;
 /// The answer of one calculator. It holds card values and keys of whoever asks: no Debug.
 pub struct Answer {
     calculator: &'static str,
-    results: Vec<(&'static str, String)>,
+    results: Vec<(String, String)>,
     steps: Vec<Step>,
     notes: Vec<String>,
     check: Option<Check>,
+    failed: bool,
 }
 
 /// One step: what is done by which clause to what, and what comes out.
@@ -69,12 +69,19 @@ impl Step {
 
 impl Answer {
     pub const fn new(calculator: &'static str) -> Self {
-        Self { calculator, results: Vec::new(), steps: Vec::new(), notes: Vec::new(), check: None }
+        Self {
+            calculator,
+            results: Vec::new(),
+            steps: Vec::new(),
+            notes: Vec::new(),
+            check: None,
+            failed: false,
+        }
     }
 
     /// A result that is shown with and without `--explain`.
-    pub fn result(&mut self, name: &'static str, value: impl Into<String>) {
-        self.results.push((name, value.into()));
+    pub fn result(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.results.push((name.into(), value.into()));
     }
 
     /// The next step.
@@ -85,6 +92,12 @@ impl Answer {
     /// Words that help.
     pub fn note(&mut self, words: impl Into<String>) {
         self.notes.push(words.into());
+    }
+
+    /// What was given is wrong: exit code 3, with words that say why.
+    pub fn fails(&mut self, words: impl Into<String>) {
+        self.failed = true;
+        self.note(words);
     }
 
     /// The last step must give the value that the library gives: an explanation of something else is refused.
@@ -111,12 +124,12 @@ impl Answer {
             self.to_text(common)
         };
         terminal::give(Zeroizing::new(text).as_bytes())?;
-        Ok(self.check.as_ref().map_or(Exit::Done, |c| exit_of(c.matches())))
+        Ok(exit_of(!self.failed && self.check.as_ref().is_none_or(Check::matches)))
     }
 
     fn to_json(&self, common: &Common) -> Value {
         let results: serde_json::Map<String, Value> =
-            self.results.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            self.results.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let mut out = json!({ "calculator": self.calculator, "results": results, "notes": self.notes });
         if let Some(check) = &self.check {
             let mut shown =

@@ -63,8 +63,6 @@ pub enum Origin {
 pub struct Loaded {
     pub key: Secret,
     pub origin: Origin,
-    /// The algorithm that its key block says.
-    pub algorithm: Option<KeyAlgorithm>,
 }
 
 impl KeyArgs {
@@ -93,17 +91,17 @@ impl KeyArgs {
                     "warning: --test-key is not one of the published test keys; a real key must not stand on a command line",
                 );
             }
-            return Ok(Loaded { key, origin: Origin::CommandLine, algorithm: None });
+            return Ok(Loaded { key, origin: Origin::CommandLine });
         }
         if let Some(path) = &self.key_file {
             let key = issuer_dir::read_hex_secret(path)?;
-            return Ok(Loaded { key, origin: Origin::Elsewhere, algorithm: None });
+            return Ok(Loaded { key, origin: Origin::Elsewhere });
         }
         if self.key_stdin {
             let text = stdin()?;
             let key = issuer_dir::secret_from_hex(text.expose());
             let key = key.ok_or_else(|| Failure::refused("standard input is not a key in hexadecimal"))?;
-            return Ok(Loaded { key, origin: Origin::Elsewhere, algorithm: None });
+            return Ok(Loaded { key, origin: Origin::Elsewhere });
         }
         match (&self.issuer, &self.key) {
             (Some(folder), Some(name)) => from_issuer(folder, name, common, uses),
@@ -180,6 +178,9 @@ fn from_issuer(
             "--key names a key of the issuer directory as USE:INDEX; a key itself comes from --key-file, --key-stdin or --test-key",
         )
     })?;
+    if uses.is_empty() {
+        return Err(Failure::usage("this key comes from --key-file, --key-stdin or --test-key"));
+    }
     if !uses.contains(&usage) {
         let words: Vec<&str> = uses.iter().map(|u| u.name()).collect();
         return Err(Failure::refused(format!("a {usage} key is not for this: {}", words.join(" or "))));
@@ -201,7 +202,7 @@ fn from_issuer(
     let imported = Policy::for_use(usage).import(&kbpk, &entry.block).map_err(at)?;
     entry.kcv_method.verify(&imported.key, imported.algorithm, &entry.kcv).map_err(at)?;
     let origin = if issuer.is_test() { Origin::Elsewhere } else { Origin::Production };
-    Ok(Loaded { key: imported.key, origin, algorithm: Some(imported.algorithm) })
+    Ok(Loaded { key: imported.key, origin })
 }
 
 fn key_name(text: &str) -> Option<(KeyUse, KeyIndex, Option<CvvKind>)> {
