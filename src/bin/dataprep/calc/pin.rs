@@ -61,6 +61,7 @@ pub struct Args {
 
 pub fn answer(args: &Args) -> Result<Answer, Failure> {
     let mut answer = Answer::new("pin");
+    args.pin.check_beside(&args.key)?;
     let pan = args.pan.as_deref().map(|p| arguments::pan(p, &mut answer)).transpose()?;
     let pad = one_digit(&args.pad)?;
     let layout = layout(&args.layout, pad)?;
@@ -72,7 +73,7 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
         return Err(Failure::usage("--check compares the offset of a PIN: a PIN is needed"));
     }
     let loaded = args.key.load(&args.common, &[KeyUse::Pvk])?;
-    let pin = if args.pin.is_given() { Some(args.pin.load(&args.key)?) } else { None };
+    let pin = if args.pin.is_given() { Some(args.pin.load()?) } else { None };
     if pin.is_none() {
         loaded.may_show("a PIN")?;
     }

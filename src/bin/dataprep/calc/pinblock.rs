@@ -41,6 +41,7 @@ pub struct Args {
 
 pub fn answer(args: &Args) -> Result<Answer, Failure> {
     let mut answer = Answer::new("pinblock");
+    args.pin.check_beside(&args.key)?;
     let format = match args.format {
         0 => PinBlockFormat::Iso0,
         1 => PinBlockFormat::Iso1,
@@ -76,7 +77,7 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
             read(&mut answer, format, &pan, key.as_ref(), &block)?;
         }
         (None, true) => {
-            let pin = args.pin.load(&args.key)?;
+            let pin = args.pin.load()?;
             build(&mut answer, format, &pan, key.as_ref(), &pin)?;
         }
         (None, false) => {

@@ -42,13 +42,14 @@ pub struct Args {
 
 pub fn answer(args: &Args) -> Result<Answer, Failure> {
     let mut answer = Answer::new("pvv");
+    args.pin.check_beside(&args.key)?;
     let pan = arguments::pan(&args.pan, &mut answer)?;
     let check = args.check.as_deref().map(|c| arguments::digits("check", c)).transpose()?;
     if check.as_ref().is_some_and(|c| c.len() != pvv::DIGITS) {
         return Err(arguments::wrong("check", "four decimal digits"));
     }
     let loaded = args.key.load(&args.common, &[KeyUse::Pvk])?;
-    let pin = args.pin.load(&args.key)?;
+    let pin = args.pin.load()?;
     answer.result("PAN", pan.masked());
     loaded.describe(
         steps::imk_algorithm(emv_dataprep::issuer::DerivationOption::A, loaded.key.len())?,

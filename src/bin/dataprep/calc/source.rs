@@ -76,11 +76,6 @@ impl KeyArgs {
         self.issuer.is_some()
     }
 
-    /// Whether standard input is taken.
-    pub const fn reads_stdin(&self) -> bool {
-        self.key_stdin
-    }
-
     /// The key. From an issuer directory it must have one of `uses`.
     pub fn load(&self, common: &Common, uses: &[KeyUse]) -> Result<Loaded, Failure> {
         if let Some(text) = &self.test_key {
@@ -95,12 +90,14 @@ impl KeyArgs {
         }
         if let Some(path) = &self.key_file {
             let key = issuer_dir::read_hex_secret(path)?;
+            warn_of_steps(common, &key);
             return Ok(Loaded { key, origin: Origin::Elsewhere });
         }
         if self.key_stdin {
             let text = stdin()?;
             let key = issuer_dir::secret_from_hex(text.expose());
             let key = key.ok_or_else(|| Failure::refused("standard input is not a key in hexadecimal"))?;
+            warn_of_steps(common, &key);
             return Ok(Loaded { key, origin: Origin::Elsewhere });
         }
         match (&self.issuer, &self.key) {
@@ -118,16 +115,21 @@ impl PinArgs {
         self.pin_file.is_some() || self.pin_stdin || self.test_pin.is_some()
     }
 
-    /// The PIN; `key` must not read standard input too.
-    pub fn load(&self, key: &KeyArgs) -> Result<Pin, Failure> {
+    /// Key and PIN must not both be read from standard input.
+    pub fn check_beside(&self, key: &KeyArgs) -> Result<(), Failure> {
+        if self.pin_stdin && key.key_stdin {
+            return Err(Failure::usage("--key-stdin and --pin-stdin cannot both read standard input"));
+        }
+        Ok(())
+    }
+
+    /// The PIN.
+    pub fn load(&self) -> Result<Pin, Failure> {
         if let Some(text) = &self.test_pin {
             return arguments::pin(text.as_bytes());
         }
         if let Some(path) = &self.pin_file {
             return arguments::pin(issuer_dir::read_secret(path)?.expose());
-        }
-        if self.pin_stdin && key.reads_stdin() {
-            return Err(Failure::usage("--key-stdin and --pin-stdin cannot both read standard input"));
         }
         if self.pin_stdin {
             return arguments::pin(stdin()?.expose());
@@ -158,6 +160,15 @@ impl Loaded {
     }
 }
 
+/// Steps show the key itself: nobody should be surprised.
+fn warn_of_steps(common: &Common, key: &Secret) {
+    if common.explain && !is_known_test_key(key) {
+        terminal::say(
+            "warning: --explain shows the key and what comes of it: keep this output as secret as the key",
+        );
+    }
+}
+
 fn stdin() -> Result<Secret, Failure> {
     let mut text = Vec::with_capacity(1024);
     let read = std::io::stdin().lock().take(1024).read_to_end(&mut text);
@@ -183,7 +194,7 @@ fn from_issuer(
     }
     if !uses.contains(&usage) {
         let words: Vec<&str> = uses.iter().map(|u| u.name()).collect();
-        return Err(Failure::refused(format!("a {usage} key is not for this: {}", words.join(" or "))));
+        return Err(Failure::refused(format!("the key is {usage}; this takes {}", words.join(" or "))));
     }
     let issuer = IssuerDir::load(folder)?;
     if !issuer.is_test() && common.explain {
