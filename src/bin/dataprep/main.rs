@@ -1,6 +1,7 @@
 //! The `dataprep` program: command line, files, clock and environment around the library.
 #![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
 
+mod calc;
 mod check;
 mod demo;
 mod demo_command;
@@ -39,6 +40,7 @@ enum Command {
     Inspect(inspect::Args),
     SelfTest(self_test::Args),
     Keys(keys::Args),
+    Calc(Box<calc::Args>),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::SelfTest(args) => self_test::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Calc(args) => calc::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));
