@@ -21,7 +21,7 @@ const ATC: [u8; 2] = [0, 1];
 const DYNAMIC_NUMBER: [u8; 8] = [0x1D, 0xE2, 0xA3, 0x54, 0xC5, 0x76, 0x97, 0xB8];
 
 /// What the terminal puts into a data object list.
-fn terminal_data(list: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn terminal_data(list: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     for (tag, len) in tlv::dol(list)? {
         let value: &[u8] = match tag {

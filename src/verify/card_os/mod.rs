@@ -14,6 +14,7 @@ mod dgi;
 mod faults;
 mod keys;
 mod manager;
+mod reader;
 mod scp02;
 mod scp03;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use command::StatusWord;
 pub use faults::{Delivery, Exchange, Fault, FaultKind, FaultyCard};
 pub use keys::{Diversification, StaticKeys};
 pub use manager::{LifeCycle, Module};
+pub use reader::{Transaction, transact};
 pub use scp03::CounterRule;
 
 use super::line::Interface;
