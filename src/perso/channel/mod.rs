@@ -64,7 +64,6 @@ pub type Result<T, E = ChannelError> = std::result::Result<T, E>;
 /// Commands and responses alternate: [`Channel::wrap`], then [`Channel::unwrap`]. A response that fails its check closes
 /// the channel. With transmission protocol T=0, answers 61xx and 6Cxx are dealt with outside; the channel sees the final
 /// response.
-#[derive(Debug)]
 pub struct Channel {
     state: ChannelState,
     keys: Box<dyn CardSession>,
@@ -244,6 +243,13 @@ impl Channel {
     #[must_use]
     pub fn state(&self) -> ChannelState {
         self.state.clone()
+    }
+}
+
+impl std::fmt::Debug for Channel {
+    /// The state, which holds no secret, and whose keys; not the command, which may hold card values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Channel({:?}, {:?})", self.state, self.keys)
     }
 }
 
