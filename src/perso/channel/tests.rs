@@ -1,4 +1,5 @@
 //! The channel against a card side written beside it from the same clauses on the primitives, and what it must refuse.
+#![allow(clippy::arithmetic_side_effects)] // small numbers of a test
 
 use proptest::prelude::*;
 
