@@ -30,6 +30,7 @@ fn ring(algorithm: KeyAlgorithm) -> SoftwareRing {
 }
 
 /// The card's half, one command at a time.
+#[allow(clippy::large_enum_variant)] // one of them lives at a time
 enum Card {
     Two { enc: TdesKey, mac: TdesKey, rmac: TdesKey, option: Scp02Option, chain: [u8; 8], response: [u8; 8] },
     Three { enc: AesKey, mac: Secret, rmac: Secret, chain: [u8; 16], counter: u128, len: usize },
