@@ -4,6 +4,8 @@
 //! A [`DgiSet`] may hold secrets in clear; it becomes a [`ProtectedDgiSet`], which cannot, and only that one leaves.
 #![deny(clippy::arithmetic_side_effects)]
 
+pub mod apdu;
+pub mod channel;
 mod dgi;
 pub mod names;
 mod protect;
