@@ -456,6 +456,7 @@ mod tests {
     use super::*;
 
     const GENERIC: &str = include_str!("../../scripts/generic-gp.toml");
+    const STORE: &str = "action = \"store-data\"";
     const PRE: &str = include_str!("../../scripts/pre-personalized.toml");
 
     fn findings(text: &str) -> Vec<(&'static str, usize, String)> {
@@ -488,25 +489,35 @@ mod tests {
 
     #[test]
     fn findings_name_line_and_code() {
-        let line = |needle: &str| GENERIC.lines().position(|l| l.starts_with(needle)).unwrap() + 1;
-        for (from, to, code, at) in [
-            ("version = 1", "version = 2", "version", line("version")),
-            ("id = \"generic-gp\"", "id = \"other\"", "id", line("id")),
-            ("scp02-15", "scp02-1A", "value", line("accept")),
-            ("scp02-15", "scp03-71", "channel", line("[channel.card]")),
-            ("scp03-00", "scp02-55", "channel", line("[channel.card]")),
-            ("level = \"03\"", "level = \"33\"", "channel", line("[channel.card]")),
+        // A finding names the line of its member, or the head of its table.
+        let line = |text: &str| GENERIC[..GENERIC.find(text).unwrap()].matches('\n').count() + 1;
+        let table = |text: &str| {
+            let before = &GENERIC[..GENERIC.find(text).unwrap()];
+            before[..before.rfind("\n[").unwrap() + 1].matches('\n').count() + 1
+        };
+        let cases = [
+            ("version = 1", "version = 2", "version", line("version = 1")),
+            ("id = \"generic-gp\"", "id = \"other\"", "id", line("id = ")),
+            ("scp02-15", "scp02-1A", "value", line("scp02-15")),
+            ("scp02-15", "scp03-71", "channel", table("scp02-15")),
+            ("scp03-00", "scp02-55", "channel", table("scp03-00")),
+            ("level = \"03\"", "level = \"33\"", "channel", table("level")),
             ("key_version = \"00\"", "key_version = \"0\"", "value", line("key_version")),
-            ("tolerate = [\"6A88\"]", "tolerate = [\"6a88\"]", "value", 20),
-            ("channel = \"card\"", "channel = \"none\"", "phase", line("[[phase]]")),
-            ("route = \"security-domain\"", "route = \"somewhere\"", "value", 44),
-            ("action = \"store-data\"", "action = \"store-data\"\nmax_data = 0", "step", 49),
-            ("action = \"store-data\"", "action = \"store-data\"\ngroups = [[\"8000\"]]", "step", 49),
-            ("action = \"store-data\"", "action = \"cplc\"\nfield = \"9F66\"", "step", 49),
-            ("target = \"card-manager\"", "target = \"card\"", "value", 17),
-            ("data = \"prepared\"", "data = \"prepare\"", "value", 76),
-        ] {
-            assert!(GENERIC.contains(from), "{from}");
+            ("tolerate = [\"6A88\"]", "tolerate = [\"6a88\"]", "value", table("tolerate")),
+            ("channel = \"card\"", "channel = \"none\"", "phase", table("name = \"instances\"")),
+            (
+                "route = \"security-domain\"",
+                "route = \"somewhere\"",
+                "value",
+                line("target = \"applications\""),
+            ),
+            (STORE, "action = \"store-data\"\nmax_data = 0", "step", table(STORE)),
+            (STORE, "action = \"store-data\"\ngroups = [[\"8000\"]]", "step", table(STORE)),
+            (STORE, "action = \"cplc\"\nfield = \"9F66\"", "step", table(STORE)),
+            ("target = \"card-manager\"", "target = \"card\"", "value", line("target = \"card-manager\"")),
+            ("data = \"prepared\"", "data = \"prepare\"", "value", table("data = \"prepared\"")),
+        ];
+        for (from, to, code, at) in cases {
             let found = findings(&GENERIC.replacen(from, to, 1));
             assert!(found.iter().any(|(c, l, _)| *c == code && *l == at), "{to}: {at} {found:?}");
         }
