@@ -63,7 +63,7 @@ fn each_grouping_has_its_form() {
     wrong("8010", "2F1234FFFFFFFFFF");
     wrong("8010", "241A34FFFFFFFFFF");
     wrong("8010", "241234FFFFFFFFF0");
-    wrong("8010", "241234FFFFFFFF");
+    wrong("8010", "241234FFFFFFFFFF241234FFFFFFFFFF");
     wrong("8000", "1122334400667788112233445500778800");
     wrong("9000", "97DCB0CE");
 }
