@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects)] // small numbers of a test
+
 use super::*;
 use crate::perso::plan::StoreStructure;
 use proptest::prelude::*;
