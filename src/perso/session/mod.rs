@@ -313,4 +313,6 @@ fn check_station(input: &SessionInput) -> crate::error::Result<()> {
 }
 
 #[cfg(test)]
+mod card_tests;
+#[cfg(test)]
 mod tests;
