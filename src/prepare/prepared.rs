@@ -1,9 +1,11 @@
 use serde::{Serialize, Serializer};
 
 use super::request::{CardDesign, CarrierConfig, SensitiveText, Shipment};
-use crate::card::{CardId, IssuerRequestId};
+use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::emv::Aid;
-use crate::issuer::TransportKeyInfo;
+use crate::issuer::{ProtectMode, TransportKeyInfo};
+use crate::keys::{CipherMode, KeyRef, KeyUse, TransportName};
+use crate::perso::session::{ApplicationData, PersonalizationData};
 use crate::perso::{ProtectedDgiSet, Script};
 use crate::profile::{Channel, DestinationId, Interface};
 
@@ -27,6 +29,8 @@ pub struct PreparedCard {
     pub product: String,
     /// Profile id.
     pub profile: String,
+    /// The last day on which it may be personalized: never after the card's expiry.
+    pub not_after: CardDate,
     /// The transport key of its secret DGIs.
     pub transport_key: TransportKeyInfo,
     /// The chip's applications, in the order in which they are personalized.
@@ -55,6 +59,31 @@ impl std::fmt::Debug for PreparedCard {
             .field("pan", &self.masked_pan)
             .field("destination", &self.destination)
             .finish_non_exhaustive()
+    }
+}
+
+impl PreparedCard {
+    /// What a personalization session needs of the card. `mode` is how its destination's transport key enciphers.
+    #[must_use]
+    pub fn personalization_data(&self, mode: ProtectMode) -> PersonalizationData {
+        PersonalizationData {
+            card_reference: self.card_id.clone(),
+            not_after: self.not_after,
+            transport: TransportName {
+                key: KeyRef::new(KeyUse::Transport, self.transport_key.index),
+                wrapped: self.transport_key.wrapped.clone(),
+                mode: match mode {
+                    ProtectMode::Ecb => CipherMode::Ecb,
+                    ProtectMode::Cbc => CipherMode::Cbc,
+                },
+                kcv: Some(self.transport_key.kcv.clone()),
+            },
+            applications: self
+                .applications
+                .iter()
+                .map(|a| ApplicationData { aid: a.aid.clone(), dgis: a.dgis.clone() })
+                .collect(),
+        }
     }
 }
 
