@@ -188,7 +188,7 @@ pub fn generate(spec: KeySpec, stream: &CardStream) -> Result<RsaPrivate> {
 }
 
 /// One key for each job, each from its own stream: the same keys as [`generate`] gives, on any backend and
-/// in any company.
+/// in any company. [`Backend::Plain`] runs the procedure over `crypto-bigint`.
 ///
 /// [`Backend::Avx512`] searches on eight lanes; it is at its best from four jobs of one [`KeySpec`] on.
 /// [`Backend::Avx2`] has no kernels of its own yet and runs the portable ones.
@@ -197,6 +197,7 @@ pub fn generate_batch(backend: Backend, jobs: &[(KeySpec, &CardStream)]) -> Vec<
     match backend {
         #[cfg(target_arch = "x86_64")]
         Backend::Avx512 => super::lanes::generate_batch(jobs),
+        Backend::Plain => jobs.iter().map(|(spec, stream)| super::plain::generate(spec, stream)).collect(),
         _ => jobs.iter().map(|(spec, stream)| generate(*spec, stream)).collect(),
     }
 }

@@ -11,6 +11,7 @@ mod lanes;
 mod mont;
 mod num;
 mod pkcs8;
+mod plain;
 mod prime;
 mod sample;
 mod sieve;

@@ -32,6 +32,7 @@ pub fn sign_batch(backend: Backend, key: &RsaPrivate, blocks: &[Vec<u8>]) -> Vec
     match backend {
         #[cfg(target_arch = "x86_64")]
         Backend::Avx512 => super::lanes::sign_batch(key, blocks),
+        Backend::Plain => blocks.iter().map(|block| key.apply_plain(block)).collect(),
         _ => portable(key, blocks),
     }
 }
