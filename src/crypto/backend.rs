@@ -14,7 +14,7 @@ pub enum Backend {
     /// 64-bit arithmetic, on every machine.
     #[default]
     Portable,
-    /// 256-bit vectors.
+    /// 256-bit vectors: AVX2 with FMA, eight numbers side by side.
     Avx2,
     /// 512-bit vectors with IFMA, eight numbers side by side.
     Avx512,
@@ -36,7 +36,7 @@ impl Backend {
         match self {
             Self::Plain | Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")

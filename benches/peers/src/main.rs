@@ -129,7 +129,7 @@ fn measure(seconds: f64) {
 }
 
 fn backends() -> impl Iterator<Item = Backend> {
-    [Backend::Portable, Backend::Avx512].into_iter().filter(|b| b.is_available())
+    [Backend::Portable, Backend::Avx2, Backend::Avx512].into_iter().filter(|b| b.is_available())
 }
 
 fn stream(seed: &Seed, name: &[u64]) -> CardStream {

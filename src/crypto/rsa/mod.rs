@@ -13,7 +13,11 @@ mod num;
 mod pkcs8;
 mod plain;
 mod prime;
+#[cfg(target_arch = "x86_64")]
+mod quads;
 mod sample;
+#[cfg(target_arch = "x86_64")]
+mod search;
 mod sieve;
 mod sign;
 
