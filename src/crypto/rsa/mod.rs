@@ -18,6 +18,7 @@ mod quads;
 mod sample;
 #[cfg(target_arch = "x86_64")]
 mod search;
+mod shared;
 mod sieve;
 mod sign;
 
@@ -27,8 +28,9 @@ use crypto_bigint::{ConcatenatingMul, Integer};
 use num::Num;
 use zeroize::Zeroizing;
 
-pub use check::{is_prime, shared_factors};
+pub use check::is_prime;
 pub use keygen::{KeySpec, Sampling, generate, generate_batch};
+pub use shared::shared_factors;
 pub use sign::sign_batch;
 
 use crate::error::{Error, ErrorKind, Result};
