@@ -139,7 +139,7 @@ fn agrees_at(bits: usize, n: &[Words; LANES], a: &[Words; LANES], b: &[Words; LA
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(crate::crypto::rsa::cases(12))]
 
     #[test]
     fn arithmetic_agrees_with_crypto_bigint(
