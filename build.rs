@@ -1,8 +1,11 @@
 //! Writes the assembly of the AVX-512 IFMA kernels; their mathematics stands in
-//! `src/crypto/rsa/lanes/mod.rs`.
+//! `src/crypto/rsa/lanes/mod.rs`. Those for AVX2 are in `build/avx2.rs`.
 //!
 //! The kernels are straight-line code whose speed comes from hand-allocated registers, so a program writes
 //! them: each build makes them again, and no generated file is kept.
+
+#[path = "build/avx2.rs"]
+mod avx2;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -24,6 +27,7 @@ enum Kind {
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build/avx2.rs");
     let mut text = String::new();
     for limbs in SIZES {
         for kind in [Kind::Square, Kind::Multiply] {
@@ -36,7 +40,9 @@ fn main() -> io::Result<()> {
         }
     }
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo gives OUT_DIR"))?;
-    fs::write(PathBuf::from(out).join("ifma_kernels.rs"), text)
+    let out = PathBuf::from(out);
+    fs::write(out.join("ifma_kernels.rs"), text)?;
+    fs::write(out.join("avx2_kernels.rs"), avx2::text())
 }
 
 /// One kernel: `limbs` columns of product and reduction, one after the other; a column is retired as soon

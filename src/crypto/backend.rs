@@ -9,10 +9,12 @@ use crate::error::{Error, ErrorKind, Result};
 /// `DATAPREP_BACKEND`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Backend {
+    /// General big-number arithmetic (`crypto-bigint`) and single blocks: what the others are tested against.
+    Plain,
     /// 64-bit arithmetic, on every machine.
     #[default]
     Portable,
-    /// 256-bit vectors.
+    /// 256-bit vectors: AVX2 with FMA, eight numbers side by side.
     Avx2,
     /// 512-bit vectors with IFMA, eight numbers side by side.
     Avx512,
@@ -20,7 +22,7 @@ pub enum Backend {
 
 impl Backend {
     /// All backends, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Portable, Self::Avx2, Self::Avx512];
 
     /// The fastest backend of this machine.
     #[must_use]
@@ -32,9 +34,9 @@ impl Backend {
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
-            Self::Portable => true,
+            Self::Plain | Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
@@ -62,6 +64,7 @@ impl Backend {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Plain => "plain",
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
@@ -75,7 +78,7 @@ impl FromStr for Backend {
     /// The backend of that name, whether or not this machine has it.
     fn from_str(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|b| b.name() == name);
-        found.ok_or_else(|| ErrorKind::Format("a backend: portable, avx2 or avx512").into())
+        found.ok_or_else(|| ErrorKind::Format("a backend: plain, portable, avx2 or avx512").into())
     }
 }
 

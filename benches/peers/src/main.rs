@@ -1,12 +1,19 @@
 //! RSA of this project beside OpenSSL and the `rsa` crate, in one run, by the processor time of this
 //! process.
 //!
-//! `peers [SECONDS]` measures: three rounds, the tools in turn inside each round, SECONDS a tool and round;
-//! the median of the rounds. `peers check COUNT` has OpenSSL check COUNT keys of ours, of each size.
+//! `peers [SECONDS]` measures keys and signatures: three rounds, the tools in turn inside each round, SECONDS a tool and
+//! round; the median of the rounds. `peers cards [SECONDS]` measures whole cards in the same way, `peers cores [SECONDS]`
+//! key generation on two cores beside one, `peers all [SECONDS]` all of them. `peers profile BITS E BACKEND SECONDS` makes
+//! keys and nothing else, for a profiler. `peers check COUNT` has OpenSSL check COUNT
+//! keys of ours, of each size.
 
+#[path = "../../../tests/common/mod.rs"]
+#[allow(dead_code)]
+mod common;
 mod openssl;
+mod pipeline;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::rng::{CardStream, Purpose, Seed};
@@ -22,8 +29,86 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("check") => check(arguments.next().and_then(|n| n.parse().ok()).unwrap_or(100)),
-        seconds => measure(seconds.and_then(|s| s.parse().ok()).unwrap_or(2.0)),
+        Some("cards") => {
+            heading();
+            pipeline::measure(seconds(arguments.next()));
+        }
+        Some("profile") => profile(arguments),
+        Some("cores") => cores(seconds(arguments.next())),
+        Some("all") => {
+            let seconds = seconds(arguments.next());
+            heading();
+            measure(seconds);
+            pipeline::measure(seconds);
+            println!();
+            cores(seconds);
+        }
+        first => {
+            heading();
+            measure(seconds(first.map(str::to_owned)));
+        }
     }
+}
+
+fn seconds(argument: Option<String>) -> f64 {
+    argument.and_then(|s| s.parse().ok()).unwrap_or(2.0)
+}
+
+fn heading() {
+    println!("{}; backends: {:?}\n", openssl::version(), backends().collect::<Vec<_>>());
+    println!("| what | tool | a second | us each | against OpenSSL |\n|---|---|---|---|---|");
+}
+
+/// Keys of one kind, one after the other.
+fn profile(mut arguments: impl Iterator<Item = String>) {
+    let mut next = || arguments.next().expect("BITS E BACKEND SECONDS");
+    let (bits, e) = (next().parse().expect("bits"), next().parse().expect("an exponent"));
+    let spec = KeySpec::new(bits, Exponent::new(e).expect("an exponent")).expect("a size");
+    let (backend, seconds): (Backend, f64) =
+        (next().parse().expect("a backend"), next().parse().expect("seconds"));
+    let seed = Seed::fixed([1; 32]);
+    let (start, mut made) = (cpu_time(), 0_u64);
+    while (cpu_time() - start).as_secs_f64() < seconds {
+        let streams: Vec<CardStream> = (made..made + BATCH as u64).map(|i| stream(&seed, &[i])).collect();
+        let jobs: Vec<_> = streams.iter().map(|s| (spec, s)).collect();
+        made += generate_batch(backend, &jobs).len() as u64;
+    }
+    println!("{:.1} us a key", (cpu_time() - start).as_secs_f64() * 1e6 / made as f64);
+}
+
+/// Keys a second of wall time on two threads against one: nine pairs, one after the other, the median of their ratios.
+fn cores(seconds: f64) {
+    let seed = Seed::from_os().expect("random numbers");
+    let spec = KeySpec::new(1408, Exponent::F4).expect("a size");
+    let rate = |threads: u64, pair: u64| {
+        let start = Instant::now();
+        let made: usize = std::thread::scope(|scope| {
+            let work = |thread: u64| {
+                let (mut made, seed) = (0_usize, &seed);
+                while start.elapsed().as_secs_f64() < seconds {
+                    let streams: Vec<CardStream> = (0..BATCH as u64)
+                        .map(|i| stream(seed, &[threads, pair, thread, made as u64, i]))
+                        .collect();
+                    let jobs: Vec<_> = streams.iter().map(|s| (spec, s)).collect();
+                    made += generate_batch(Backend::detect(), &jobs).iter().filter(|key| key.is_ok()).count();
+                }
+                made
+            };
+            let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+            handles.into_iter().map(|handle| handle.join().expect("a thread")).sum()
+        });
+        made as f64 / start.elapsed().as_secs_f64()
+    };
+    let mut pairs: Vec<(f64, f64)> = (0..9).map(|pair| (rate(1, pair), rate(2, pair))).collect();
+    pairs.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+    let (one, two) = pairs[pairs.len() / 2];
+    println!(
+        "Keys of 1408 bits, e = 65537, {}, nine pairs: one core {one:.0} a second, two cores {two:.0}, x{:.2} (median); from x{:.2} to x{:.2}.",
+        Backend::detect(),
+        two / one,
+        pairs[0].1 / pairs[0].0,
+        pairs[8].1 / pairs[8].0,
+    );
 }
 
 /// Processor time of this process.
@@ -66,8 +151,6 @@ fn compare(title: &str, seconds: f64, mut tools: Vec<Tool<'_>>) {
 }
 
 fn measure(seconds: f64) {
-    println!("{}; backends: {:?}", openssl::version(), backends().collect::<Vec<_>>());
-    println!("| what | tool | a second | us each | against OpenSSL |\n|---|---|---|---|---|");
     let seed = Seed::from_os().expect("random numbers");
     for (bits, exponent) in SIZES.into_iter().flat_map(|bits| [(bits, Exponent::F4), (bits, Exponent::THREE)])
     {
@@ -129,7 +212,7 @@ fn measure(seconds: f64) {
 }
 
 fn backends() -> impl Iterator<Item = Backend> {
-    [Backend::Portable, Backend::Avx512].into_iter().filter(|b| b.is_available())
+    [Backend::Portable, Backend::Avx2, Backend::Avx512].into_iter().filter(|b| b.is_available())
 }
 
 fn stream(seed: &Seed, name: &[u64]) -> CardStream {

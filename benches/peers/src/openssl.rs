@@ -25,9 +25,12 @@ unsafe extern "C" {
         data_len: usize,
     ) -> c_int;
     fn EVP_PKEY_check(ctx: *mut Opaque) -> c_int;
+    fn EVP_PKEY_get_bn_param(key: *const Opaque, name: *const c_char, n: *mut *mut Opaque) -> c_int;
     fn EVP_PKEY_free(key: *mut Opaque);
     fn BN_new() -> *mut Opaque;
     fn BN_set_word(n: *mut Opaque, word: u64) -> c_int;
+    fn BN_num_bits(n: *const Opaque) -> c_int;
+    fn BN_bn2bin(n: *const Opaque, to: *mut c_uchar) -> c_int;
     fn BN_free(n: *mut Opaque);
     fn d2i_AutoPrivateKey(key: *mut *mut Opaque, data: *mut *const c_uchar, len: c_long) -> *mut Opaque;
     fn OpenSSL_version(kind: c_int) -> *const c_char;
@@ -43,6 +46,11 @@ pub fn version() -> String {
 
 /// A private key.
 pub struct Key(*mut Opaque);
+
+// SAFETY: a key belongs to one thread at a time, and OpenSSL's keys are read by several at a time.
+unsafe impl Send for Key {}
+// SAFETY: as above; no function here changes a key.
+unsafe impl Sync for Key {}
 
 impl Drop for Key {
     fn drop(&mut self) {
@@ -76,6 +84,21 @@ impl Key {
             BN_free(exponent);
             Self(key)
         }
+    }
+
+    /// The two primes, big-endian.
+    pub fn primes(&self) -> [Vec<u8>; 2] {
+        [c"rsa-factor1", c"rsa-factor2"].map(|name| {
+            // SAFETY: OpenSSL makes the number; the buffer has its length.
+            unsafe {
+                let mut n = ptr::null_mut();
+                assert_eq!(EVP_PKEY_get_bn_param(self.0, name.as_ptr(), &mut n), 1);
+                let mut out = vec![0; (BN_num_bits(n) as usize).div_ceil(8)];
+                BN_bn2bin(n, out.as_mut_ptr());
+                BN_free(n);
+                out
+            }
+        })
     }
 
     /// A PKCS#8 key in clear.

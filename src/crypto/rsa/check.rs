@@ -1,10 +1,10 @@
 //! What a key from outside must pass before it is used, and what gives weak keys away.
 
+use crypto_bigint::BoxedUint;
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, ConcatenatingMul, Gcd};
 use zeroize::Zeroizing;
 
-use super::num::{self, Num};
+use super::num;
 use super::{Exponent, RsaPrivate, RsaPublic};
 use crate::crypto::hash::sha256;
 use crate::crypto::rng::{Purpose, Seed};
@@ -164,44 +164,6 @@ impl RsaPrivate {
     }
 }
 
-/// The positions of the moduli that share a factor with another one of the list, equal moduli among them,
-/// in rising order.
-///
-/// Bernstein's batch gcd: a product tree up, a remainder tree down modulo the squares, one gcd each.
-///
-/// # Errors
-/// [`ErrorKind::Value`] for a modulus of zero.
-pub fn shared_factors(moduli: &[&RsaPublic]) -> Result<Vec<usize>> {
-    let leaves: Vec<Num> = moduli.iter().map(|k| num::from_be(k.modulus(), 0)).collect::<Result<_>>()?;
-    let mut levels = vec![leaves];
-    while let Some(level) = levels.last().filter(|level| level.len() > 1) {
-        let above = level.chunks(2).map(|pair| match pair {
-            [a, b] => Zeroizing::new(a.concatenating_mul(&**b)),
-            rest => Zeroizing::new(rest.first().map_or_else(BoxedUint::one, |n| (**n).clone())),
-        });
-        let above = above.collect();
-        levels.push(above);
-    }
-    let Some(mut remainders) = levels.pop() else { return Ok(Vec::new()) };
-    while let Some(level) = levels.pop() {
-        let mut below = Vec::with_capacity(level.len());
-        for (n, parent) in level.iter().zip(remainders.iter().flat_map(|r| [r, r])) {
-            let square = n.concatenating_mul(&**n);
-            below.push(Zeroizing::new(parent.rem_vartime(&num::divisor(&square)?)));
-        }
-        remainders = below;
-    }
-    let mut found = Vec::new();
-    for (i, (key, r)) in moduli.iter().zip(&remainders).enumerate() {
-        let n = num::from_be(key.modulus(), 0)?;
-        let (quotient, _) = r.div_rem_vartime(&num::divisor(&n)?);
-        if moduli.len() > 1 && !bool::from(num::fit(&quotient, &n).gcd(&*n).is_one()) {
-            found.push(i);
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,20 +264,5 @@ mod tests {
         *other.last_mut().unwrap() ^= 2;
         assert!(!RsaPublic::new(&other, &[3]).unwrap().has_roca_fingerprint());
         assert!(!key("roca", 512).public().has_roca_fingerprint());
-    }
-
-    #[test]
-    fn shared_primes_are_found() {
-        let keys: Vec<_> = (0..9).map(|i| key(&format!("shared {i}"), 512)).collect();
-        let mixed =
-            RsaPrivate::from_primes(keys[2].p().expose(), keys[7].q().expose(), Exponent::F4).unwrap();
-        let mut moduli: Vec<_> = keys.iter().map(RsaPrivate::public).collect();
-        assert!(shared_factors(&moduli).unwrap().is_empty());
-        moduli.insert(4, mixed.public());
-        assert_eq!(shared_factors(&moduli).unwrap(), [2, 4, 8]);
-        let twice = [keys[0].public(), keys[1].public(), keys[0].public()];
-        assert_eq!(shared_factors(&twice).unwrap(), [0, 2]);
-        assert!(shared_factors(&twice[..1]).unwrap().is_empty());
-        assert!(shared_factors(&[]).unwrap().is_empty());
     }
 }

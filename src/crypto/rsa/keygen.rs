@@ -188,15 +188,18 @@ pub fn generate(spec: KeySpec, stream: &CardStream) -> Result<RsaPrivate> {
 }
 
 /// One key for each job, each from its own stream: the same keys as [`generate`] gives, on any backend and
-/// in any company.
+/// in any company. [`Backend::Plain`] runs the procedure over `crypto-bigint`.
 ///
-/// [`Backend::Avx512`] searches on eight lanes; it is at its best from four jobs of one [`KeySpec`] on.
-/// [`Backend::Avx2`] has no kernels of its own yet and runs the portable ones.
+/// [`Backend::Avx512`] and [`Backend::Avx2`] search on eight lanes; they are at their best from four jobs of one
+/// [`KeySpec`] on.
 #[must_use]
 pub fn generate_batch(backend: Backend, jobs: &[(KeySpec, &CardStream)]) -> Vec<Result<RsaPrivate>> {
     match backend {
         #[cfg(target_arch = "x86_64")]
-        Backend::Avx512 => super::lanes::generate_batch(jobs),
+        Backend::Avx512 => super::search::generate_batch(super::lanes::Ifma::for_bits, jobs),
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx2 => super::search::generate_batch(super::quads::Avx2::for_bits, jobs),
+        Backend::Plain => jobs.iter().map(|(spec, stream)| super::plain::generate(spec, stream)).collect(),
         _ => jobs.iter().map(|(spec, stream)| generate(*spec, stream)).collect(),
     }
 }

@@ -1,9 +1,8 @@
-use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, Odd};
+use crypto_bigint::BoxedUint;
 
 use super::keygen::*;
-use super::prime::{Candidate, rounds};
-use super::sample::{self, Side, Window, WindowId, Words};
+use super::prime::Candidate;
+use super::sample::{self, Words};
 use super::*;
 use crate::crypto::backend::Backend;
 use crate::crypto::hash::sha256;
@@ -17,59 +16,27 @@ fn spec(bits: usize, exponent: Exponent) -> KeySpec {
     KeySpec::new(bits, exponent).unwrap()
 }
 
-fn boxed(words: &Words, bits: usize) -> BoxedUint {
-    BoxedUint::from_words(words[..bits.div_ceil(64)].iter().copied())
-}
-
-/// The procedure a second time, word for word from its text, over `crypto-bigint`: no sieve, no pre-test.
-fn plain_prime(spec: &KeySpec, stream: &CardStream, side: Side, attempt: u64) -> Words {
-    let bits = spec.bits() / 2;
-    for number in 0.. {
-        let id = WindowId { side, attempt, window: number };
-        let Some(window) = Window::draw(spec, stream, id) else { continue };
-        let mut order: Vec<u16> = (0..1024).collect();
-        window.order(&mut order);
-        for offset in order {
-            let words = window.candidate(offset);
-            let n = boxed(&words, bits);
-            let one = BoxedUint::one_with_precision(n.bits_precision());
-            let less_one = n.wrapping_sub(&one);
-            if num::rem_small(&less_one, spec.exponent().get()).unwrap() == 0 {
-                continue;
-            }
-            let params = BoxedMontyParams::new_vartime(Odd::new(n.clone()).unwrap());
-            let twos = less_one.trailing_zeros_vartime();
-            let odd_part = less_one.shr_vartime(twos).unwrap();
-            let mut bases = id.bases(stream, offset);
-            let passes = (0..rounds(bits)).all(|_| {
-                let base = boxed(&bases.next(&words, bits), bits);
-                let mut y = BoxedMontyForm::new(base, &params).pow(&odd_part);
-                (0..twos).any(|round| {
-                    let value = y.retrieve();
-                    y = y.square();
-                    value == less_one || (round == 0 && value == one)
-                })
-            });
-            if passes {
-                return words;
-            }
-        }
-    }
-    unreachable!("the search ends in a prime")
-}
-
 #[test]
-fn the_plain_path_gives_the_same_key() {
-    for (bits, exponent) in [(512, Exponent::THREE), (528, Exponent::F4), (704, Exponent::THREE)] {
-        let (spec, stream) = (spec(bits, exponent), stream("plain"));
-        let p = plain_prime(&spec, &stream, Side::P, 0);
-        let q = plain_prime(&spec, &stream, Side::Q, 0);
-        let len = bits / 16;
-        let plain =
-            RsaPrivate::from_primes(&sample::to_be(&p, len), &sample::to_be(&q, len), exponent).unwrap();
-        let key = generate(spec, &stream).unwrap();
-        assert_eq!(key.p(), plain.p(), "{bits}");
-        assert_eq!(key.q(), plain.q(), "{bits}");
+fn the_plain_path_gives_the_same_keys() {
+    let small = spec(512, Exponent::F4);
+    let specs = [
+        spec(512, Exponent::THREE),
+        spec(528, Exponent::F4),
+        spec(704, Exponent::THREE),
+        small.with_sampling(Sampling::FreshCandidates),
+        small,
+    ];
+    let stream = stream("plain");
+    let jobs = specs.map(|spec| (spec, &stream));
+    let keys = generate_batch(Backend::Portable, &jobs);
+    for ((key, plain), spec) in keys.iter().zip(generate_batch(Backend::Plain, &jobs)).zip(specs) {
+        let (key, plain) = (key.as_ref().unwrap(), plain.unwrap());
+        for of in [RsaPrivate::p, RsaPrivate::q, RsaPrivate::dp, RsaPrivate::dq, RsaPrivate::qinv] {
+            assert_eq!(of(key), of(&plain), "{} bits, {:?}", spec.bits(), spec.sampling());
+        }
+        assert_eq!(key.public(), plain.public());
+        let blocks = [vec![0; plain.public().len()], vec![0x6A; plain.public().len()], vec![1; 3]];
+        assert_eq!(sign_batch(Backend::Portable, key, &blocks), sign_batch(Backend::Plain, &plain, &blocks));
     }
 }
 

@@ -11,8 +11,14 @@ mod lanes;
 mod mont;
 mod num;
 mod pkcs8;
+mod plain;
 mod prime;
+#[cfg(target_arch = "x86_64")]
+mod quads;
 mod sample;
+#[cfg(target_arch = "x86_64")]
+mod search;
+mod shared;
 mod sieve;
 mod sign;
 
@@ -22,8 +28,9 @@ use crypto_bigint::{ConcatenatingMul, Integer};
 use num::Num;
 use zeroize::Zeroizing;
 
-pub use check::{is_prime, shared_factors};
+pub use check::is_prime;
 pub use keygen::{KeySpec, Sampling, generate, generate_batch};
+pub use shared::shared_factors;
 pub use sign::sign_batch;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -349,7 +356,16 @@ impl fmt::Debug for RsaPrivate {
     }
 }
 
+/// Cases of a property test: `default`, or what `EMV_DATAPREP_CASES` says (`scripts/long/rsa-kernels`).
+#[cfg(test)]
+fn cases(default: u32) -> proptest::test_runner::Config {
+    let cases = std::env::var("EMV_DATAPREP_CASES").ok().and_then(|n| n.parse().ok());
+    proptest::test_runner::Config::with_cases(cases.unwrap_or(default))
+}
+
 #[cfg(test)]
 mod keygen_tests;
+#[cfg(test)]
+mod secret_branches;
 #[cfg(test)]
 mod tests;

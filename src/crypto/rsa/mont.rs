@@ -274,7 +274,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(crate::crypto::rsa::cases(64))]
 
         #[test]
         fn four_words_agree_with_crypto_bigint(x in numbers::<4>()) {

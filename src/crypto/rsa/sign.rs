@@ -13,8 +13,8 @@ use crate::error::{ErrorKind, Result};
 /// `block ^ d mod n` for each block, in order: the same bytes as [`RsaPrivate::apply`] gives, on every
 /// backend.
 ///
-/// Every result is verified with the public exponent before it is given out. [`Backend::Avx512`] signs
-/// eight blocks at a time.
+/// Every result is verified with the public exponent before it is given out. [`Backend::Avx512`] and
+/// [`Backend::Avx2`] sign eight blocks at a time.
 ///
 /// ```
 /// use emv_dataprep::crypto::backend::Backend;
@@ -32,6 +32,9 @@ pub fn sign_batch(backend: Backend, key: &RsaPrivate, blocks: &[Vec<u8>]) -> Vec
     match backend {
         #[cfg(target_arch = "x86_64")]
         Backend::Avx512 => super::lanes::sign_batch(key, blocks),
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx2 => super::quads::sign_batch(key, blocks),
+        Backend::Plain => blocks.iter().map(|block| key.apply_plain(block)).collect(),
         _ => portable(key, blocks),
     }
 }
@@ -56,6 +59,18 @@ fn words_of_primes(key: &RsaPrivate) -> Option<usize> {
     };
     let (p, q) = (words(key.p.expose()), words(key.q.expose()));
     (p == q).then_some(p)
+}
+
+/// Bits of both primes, when they have the same number and the lanes have room for it.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn prime_bits(key: &RsaPrivate) -> Option<usize> {
+    let bits = |prime: &[u8]| -> Option<usize> {
+        let n = num::from_be(prime, 0).ok()?;
+        usize::try_from(n.bits_vartime()).ok()
+    };
+    let (p, q) = (bits(key.p.expose())?, bits(key.q.expose())?);
+    (p == q && (256..=super::sample::WORDS * 64).contains(&p) && key.public.bits() == p.saturating_mul(2))
+        .then_some(p)
 }
 
 impl RsaPrivate {

@@ -7,6 +7,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::kernel::{Forms, Kernel, Kernels};
 use super::{LANES, LIMB_BITS, LIMB_MASK, Lane, Num};
 use crate::crypto::rsa::sample::{WORDS, Words};
+use crate::crypto::rsa::search::split_less_one;
 
 /// Eight numbers as exponents: word i of each.
 type Exponents = [Lane; WORDS];
@@ -309,20 +310,6 @@ fn select<const L: usize>(out: &mut Num<L>, table: &[Num<L>; 16], index: __m512i
     for (o, limb) in out.0.iter_mut().zip(limbs) {
         *o = store(limb);
     }
-}
-
-/// n becomes the odd part of n - 1; gives how often two divides n - 1.
-fn split_less_one(n: &mut Words) -> u32 {
-    n[0] &= !1;
-    let zero_words = n.iter().take_while(|w| **w == 0).count().min(WORDS - 1);
-    let bits = n[zero_words].trailing_zeros().min(63);
-    let source = Zeroizing::new(*n);
-    for (i, word) in n.iter_mut().enumerate() {
-        let low = source.get(i + zero_words).map_or(0, |w| w >> bits);
-        let high = if bits == 0 { 0 } else { source.get(i + zero_words + 1).map_or(0, |w| w << (64 - bits)) };
-        *word = low | high;
-    }
-    zero_words as u32 * 64 + bits
 }
 
 /// Fermat's test to base 2 on eight odd numbers of exactly `bits` bits whose two top bits are set: the

@@ -37,23 +37,22 @@
 #![allow(clippy::indexing_slicing, reason = "indexes run over arrays whose length is a constant of the type")]
 
 mod arith;
+mod engine;
 mod kernel;
-mod search;
 mod sieve;
 mod sign;
 #[cfg(test)]
 mod tests;
 mod wide;
 
-pub(super) use search::generate_batch;
+pub(super) use engine::Ifma;
 pub(super) use sign::sign_batch;
 
 use zeroize::Zeroize;
 
 use super::sample::{WORDS, Words};
 
-/// Numbers side by side.
-pub(super) const LANES: usize = 8;
+use super::search::LANES;
 
 /// Bits of a limb.
 const LIMB_BITS: usize = 52;

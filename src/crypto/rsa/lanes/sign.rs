@@ -7,9 +7,9 @@ use super::kernel::{Kernel, Kernels, by_limbs};
 use super::wide::PublicModuli;
 use super::{LANES, LIMB_BITS, Lane, Num, limb_of};
 use crate::crypto::backend::Backend;
-use crate::crypto::rsa::sample::{self, WORDS, Words};
-use crate::crypto::rsa::sign::{multiply_add, portable};
-use crate::crypto::rsa::{RsaPrivate, num};
+use crate::crypto::rsa::RsaPrivate;
+use crate::crypto::rsa::sample::{self, Words};
+use crate::crypto::rsa::sign::{multiply_add, portable, prime_bits};
 use crate::error::{ErrorKind, Result};
 
 /// `block ^ d mod n` for each block under one key; on a machine without the instructions, and for primes of
@@ -21,16 +21,6 @@ pub(in crate::crypto::rsa) fn sign_batch(key: &RsaPrivate, blocks: &[Vec<u8>]) -
     let Some(bits) = prime_bits(key) else { return portable(key, blocks) };
     // SAFETY: the machine has AVX-512F, DQ, VL and IFMA, as seen above.
     unsafe { by_limbs!(bits, L => sign_under_one::<L>(key, bits, blocks), portable(key, blocks)) }
-}
-
-/// Bits of both primes, when they have the same number and the lanes have room for it.
-fn prime_bits(key: &RsaPrivate) -> Option<usize> {
-    let bits = |prime: &[u8]| -> Option<usize> {
-        let n = num::from_be(prime, 0).ok()?;
-        usize::try_from(n.bits_vartime()).ok()
-    };
-    let (p, q) = (bits(key.p.expose())?, bits(key.q.expose())?);
-    (p == q && (256..=WORDS * 64).contains(&p) && key.public.bits() == 2 * p).then_some(p)
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]

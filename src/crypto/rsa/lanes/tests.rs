@@ -104,7 +104,7 @@ fn agrees_at(bits: usize, n: &[Words; LANES], a: &[Words; LANES], b: &[Words; LA
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8))]
+    #![proptest_config(crate::crypto::rsa::cases(8))]
 
     #[test]
     fn arithmetic_agrees_with_crypto_bigint(
@@ -236,8 +236,11 @@ fn the_lanes_give_the_portable_keys() {
     let small = KeySpec::new(512, Exponent::F4).unwrap();
     jobs.extend(streams.iter().chain(&streams[..5]).map(|stream| (small, stream)));
     jobs.push((small.with_sampling(Sampling::FreshCandidates), &streams[0]));
-    for ((spec, stream), key) in jobs.iter().zip(generate_batch(Backend::Avx512, &jobs)) {
-        let (portable, key) = (generate(*spec, stream).unwrap(), key.unwrap());
+    let lanes = generate_batch(Backend::Avx512, &jobs);
+    let quads = generate_batch(Backend::Avx2, &jobs);
+    for ((spec, stream), (key, quad)) in jobs.iter().zip(lanes.into_iter().zip(quads)) {
+        let (portable, key, quad) = (generate(*spec, stream).unwrap(), key.unwrap(), quad.unwrap());
+        assert_eq!((key.p(), key.q(), key.qinv()), (quad.p(), quad.q(), quad.qinv()), "{}", spec.bits());
         for (a, b) in [
             (portable.p(), key.p()),
             (portable.q(), key.q()),
@@ -278,6 +281,7 @@ fn the_lanes_give_the_portable_signatures() {
         let portable = sign_batch(Backend::Portable, &key, &blocks);
         let lanes = sign_batch(Backend::Avx512, &key, &blocks);
         assert_eq!(portable, lanes);
+        assert_eq!(portable, sign_batch(Backend::Avx2, &key, &blocks));
         assert_eq!(lanes.iter().filter(|s| s.is_err()).count(), 2);
     }
 }
@@ -287,6 +291,8 @@ fn a_fault_in_one_lane_is_not_given_out() {
     let spec = KeySpec::new(512, Exponent::F4).unwrap();
     let mut key = generate(spec, &stream("fault")).unwrap();
     key.dq = generate(spec, &stream("another")).unwrap().dq().duplicate();
-    let signed = sign_batch(Backend::Avx512, &key, &vec![vec![0x11; 64]; 9]);
-    assert!(signed.iter().all(Result::is_err));
+    for backend in [Backend::Avx2, Backend::Avx512] {
+        let signed = sign_batch(backend, &key, &vec![vec![0x11; 64]; 9]);
+        assert!(signed.iter().all(Result::is_err));
+    }
 }

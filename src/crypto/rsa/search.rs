@@ -4,28 +4,52 @@
 //! lane; with fewer ones a task tests several candidates of its order at once, and the first that passes
 //! counts. So nothing depends on which tasks share a batch.
 
+#![allow(clippy::indexing_slicing, reason = "lanes and tasks are counted by the loops that name them")]
+
 use std::collections::VecDeque;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::arith::{Moduli, fermat};
-use super::kernel::{Kernel, Kernels, by_limbs};
-use super::{LANES, Num, sieve, sign};
-use crate::crypto::backend::Backend;
+use super::RsaPrivate;
+use super::keygen::{KeySpec, MAX_ATTEMPTS, within_bounds};
+use super::prime::rounds;
+use super::sample::{self, Side, WORDS, Window, WindowId, Words};
 use crate::crypto::rng::CardStream;
-use crate::crypto::rsa::keygen::{KeySpec, MAX_ATTEMPTS, Sampling, generate, within_bounds};
-use crate::crypto::rsa::prime::rounds;
-use crate::crypto::rsa::sample::{self, Side, WORDS, Window, WindowId, Words};
-use crate::crypto::rsa::{RsaPrivate, sieve as portable_sieve};
 use crate::error::{Error, ErrorKind, Result};
 
-const TOO_FEW_LIMBS: ErrorKind = ErrorKind::Internal("a prime size without kernels");
+/// Numbers side by side.
+pub(super) const LANES: usize = 8;
 
-/// One key for each job; on a machine without the instructions, on the portable backend.
-pub(in crate::crypto::rsa) fn generate_batch(jobs: &[(KeySpec, &CardStream)]) -> Vec<Result<RsaPrivate>> {
-    if !Backend::Avx512.is_available() {
-        return jobs.iter().map(|(spec, stream)| generate(*spec, stream)).collect();
-    }
+/// Kernels for primes of one size, on a machine that has their instructions: what a value of this type is the
+/// proof of.
+pub(super) trait Engine {
+    /// The offsets of the window that the sieve leaves, in rising order.
+    fn survivors(&self, window: &Window, spec: &KeySpec) -> Vec<u16>;
+
+    /// Fermat's test to base 2 on eight odd numbers whose two top bits are set: the lanes that pass.
+    fn fermat(&self, words: &[Words; LANES]) -> u8;
+
+    /// The arithmetic of eight odd numbers.
+    fn moduli(&self, words: &[Words; LANES]) -> Box<dyn Moduli + '_>;
+
+    /// `block ^ d mod n`, verified: one block under each key, all keys of this size.
+    fn sign_each(&self, keys: &[&RsaPrivate], blocks: &[Vec<u8>]) -> Vec<Result<Vec<u8>>>;
+}
+
+/// Eight moduli made ready. Wiped when dropped.
+pub(super) trait Moduli {
+    /// One round of Miller-Rabin on each modulus, with bases from 2 to n - 2: the lanes that pass.
+    fn miller_rabin(&self, bases: &[Words; LANES]) -> u8;
+
+    /// base^exponent mod n, lane by lane, for bases below n.
+    fn power(&self, bases: &[Words; LANES], exponents: &[Words; LANES]) -> Zeroizing<[Words; LANES]>;
+}
+
+/// One key for each job. `engine` gives the kernels for primes of so many bits.
+pub(super) fn generate_batch<E: Engine>(
+    engine: impl Fn(usize) -> Option<E>,
+    jobs: &[(KeySpec, &CardStream)],
+) -> Vec<Result<RsaPrivate>> {
     let mut out: Vec<Option<Result<RsaPrivate>>> = jobs.iter().map(|_| None).collect();
     let mut specs: Vec<KeySpec> = Vec::new();
     for (spec, _) in jobs {
@@ -41,10 +65,10 @@ pub(in crate::crypto::rsa) fn generate_batch(jobs: &[(KeySpec, &CardStream)]) ->
             continue;
         }
         let streams: Vec<&CardStream> = group.iter().map(|i| jobs[*i].1).collect();
-        let none = || group.iter().map(|_| Some(Err(TOO_FEW_LIMBS.into()))).collect();
-        // SAFETY: the machine has AVX-512F, DQ, VL and IFMA, as seen above.
-        let keys =
-            unsafe { by_limbs!(spec.prime_bits(), L => attempt_group::<L>(spec, &streams, attempt), none()) };
+        let keys = match engine(spec.prime_bits()) {
+            Some(engine) => attempt_group(&engine, spec, &streams, attempt),
+            None => streams.iter().map(|stream| Some(super::generate(*spec, stream))).collect(),
+        };
         for (i, key) in group.into_iter().zip(keys) {
             out[i] = key;
         }
@@ -54,19 +78,16 @@ pub(in crate::crypto::rsa) fn generate_batch(jobs: &[(KeySpec, &CardStream)]) ->
 }
 
 /// One attempt for each stream; None where the bounds move it on.
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn attempt_group<const L: usize>(
+fn attempt_group<E: Engine>(
+    engine: &E,
     spec: &KeySpec,
     streams: &[&CardStream],
     attempt: u64,
-) -> Vec<Option<Result<RsaPrivate>>>
-where
-    Kernels: Kernel<L>,
-{
+) -> Vec<Option<Result<RsaPrivate>>> {
     let tasks = streams.iter().flat_map(|stream| {
         [Side::P, Side::Q].map(|side| Task { stream, side, attempt, window: 0, open: None })
     });
-    let primes = Search::<L>::run(spec, tasks.collect());
+    let primes = Search::run(engine, spec, tasks.collect());
     let mut out: Vec<Option<Result<RsaPrivate>>> = Vec::with_capacity(streams.len());
     let mut pairs = Vec::with_capacity(streams.len());
     for (i, sides) in primes.chunks(2).enumerate() {
@@ -84,7 +105,7 @@ where
     }
     for eight in pairs.chunks(LANES) {
         let mut keys: Vec<(usize, RsaPrivate)> = Vec::with_capacity(LANES);
-        for ((i, p, q), qinv) in eight.iter().zip(inverses::<L>(spec, eight).iter()) {
+        for ((i, p, q), qinv) in eight.iter().zip(inverses(engine, eight).iter()) {
             let len = spec.prime_bits() / 8;
             let [p, q, qinv] = [p, q, qinv].map(|words| sample::to_be(words, len));
             match RsaPrivate::from_primes_and_qinv(&p, &q, &qinv, spec.exponent()) {
@@ -100,7 +121,7 @@ where
             .iter()
             .map(|(i, key)| sample::consistency_block(streams[*i], attempt, key.public().len()))
             .collect();
-        let signed = sign::sign_each::<L>(&keys.iter().map(|(_, key)| key).collect::<Vec<_>>(), &blocks);
+        let signed = engine.sign_each(&keys.iter().map(|(_, key)| key).collect::<Vec<_>>(), &blocks);
         for ((i, key), signed) in keys.into_iter().zip(signed) {
             out[i] = Some(signed.map(|_| key));
         }
@@ -109,15 +130,10 @@ where
 }
 
 /// q^-1 mod p of up to eight pairs: q^(p-2).
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn inverses<const L: usize>(
-    spec: &KeySpec,
+fn inverses(
+    engine: &impl Engine,
     pairs: &[(usize, Zeroizing<Words>, Zeroizing<Words>)],
-) -> Zeroizing<[Words; LANES]>
-where
-    Kernels: Kernel<L>,
-{
-    let bits = spec.prime_bits();
+) -> Zeroizing<[Words; LANES]> {
     // Idle lanes repeat the last pair.
     let pair = |lane: usize| pairs.get(lane).or(pairs.last());
     let p = Zeroizing::new(std::array::from_fn(|lane| pair(lane).map_or([1; WORDS], |(_, p, _)| **p)));
@@ -131,13 +147,7 @@ where
             borrow = u64::from(under);
         }
     }
-    let moduli = Moduli::<L>::new(&p, bits);
-    let mut base = moduli.enter(&Num::pack(&q));
-    let mut inverse = moduli.leave(&moduli.power(&base, &exponents, bits));
-    let out = Zeroizing::new(std::array::from_fn(|lane| inverse.lane(lane)));
-    base.zeroize();
-    inverse.zeroize();
-    out
+    engine.moduli(&p).power(&q, &exponents)
 }
 
 /// One prime to find.
@@ -167,8 +177,7 @@ impl Task<'_> {
     }
 
     /// Opens windows until one has a candidate left.
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn prepare(&mut self, spec: &KeySpec) -> Result<()> {
+    fn prepare(&mut self, engine: &impl Engine, spec: &KeySpec) -> Result<()> {
         while self.open.as_ref().is_none_or(|open| open.next >= open.order.len()) {
             if self.window >= spec.max_windows() {
                 return Err(ErrorKind::Internal("no prime within the bound of windows").into());
@@ -176,10 +185,7 @@ impl Task<'_> {
             let id = WindowId { side: self.side, attempt: self.attempt, window: self.window };
             self.window += 1;
             self.open = Window::draw(spec, self.stream, id).map(|window| {
-                let mut order = match spec.sampling() {
-                    Sampling::Windows => sieve::survivors(&window, spec),
-                    Sampling::FreshCandidates => portable_sieve::survivors::<WORDS>(&window, spec, 1 << 11),
-                };
+                let mut order = engine.survivors(&window, spec);
                 window.order(&mut order);
                 Open { id, window, order, next: 0 }
             });
@@ -195,7 +201,8 @@ struct Passer<'a> {
     words: Zeroizing<Words>,
 }
 
-struct Search<'a, const L: usize> {
+struct Search<'a, E> {
+    engine: &'a E,
     spec: &'a KeySpec,
     queue: VecDeque<(usize, Task<'a>)>,
     active: Vec<(usize, Task<'a>)>,
@@ -203,16 +210,12 @@ struct Search<'a, const L: usize> {
     found: Vec<Option<Result<Zeroizing<Words>>>>,
 }
 
-impl<'a, const L: usize> Search<'a, L>
-where
-    Kernels: Kernel<L>,
-{
+impl<'a, E: Engine> Search<'a, E> {
     /// The prime of each task.
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn run(spec: &'a KeySpec, tasks: Vec<Task<'a>>) -> Vec<Result<Zeroizing<Words>>> {
+    fn run(engine: &'a E, spec: &'a KeySpec, tasks: Vec<Task<'a>>) -> Vec<Result<Zeroizing<Words>>> {
         let found = tasks.iter().map(|_| None).collect();
         let queue = tasks.into_iter().enumerate().collect();
-        let mut search = Self { spec, queue, active: Vec::new(), passers: Vec::new(), found };
+        let mut search = Self { engine, spec, queue, active: Vec::new(), passers: Vec::new(), found };
         loop {
             search.fill();
             if search.active.is_empty() && search.passers.is_empty() {
@@ -229,13 +232,12 @@ where
     }
 
     /// Brings tasks to the lanes, each with a candidate.
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn fill(&mut self) {
         let mut ready = Vec::with_capacity(LANES);
         let mut waiting: VecDeque<_> = std::mem::take(&mut self.active).into();
         while ready.len() < LANES {
             let Some((at, mut task)) = waiting.pop_front().or_else(|| self.queue.pop_front()) else { break };
-            match task.prepare(self.spec) {
+            match task.prepare(self.engine, self.spec) {
                 Ok(()) => ready.push((at, task)),
                 Err(e) => self.found[at] = Some(Err(e)),
             }
@@ -244,7 +246,6 @@ where
     }
 
     /// One Fermat test on eight candidates.
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn step(&mut self) {
         let tasks = self.active.len();
         let mut lanes = Zeroizing::new([[0; WORDS]; LANES]);
@@ -255,7 +256,7 @@ where
             // Lane 0 always has one; idle lanes repeat it.
             lanes[lane] = candidate.unwrap_or(lanes[0]);
         }
-        let passed = fermat::<L>(&lanes, self.spec.prime_bits());
+        let passed = self.engine.fermat(&lanes);
         let mut still_active = Vec::with_capacity(LANES);
         for (slot, (at, mut task)) in std::mem::take(&mut self.active).into_iter().enumerate() {
             let tested = (slot..LANES).step_by(tasks).take_while(|lane| used[*lane]);
@@ -273,7 +274,6 @@ where
     }
 
     /// All rounds of Miller-Rabin on all passers. One that fails goes on with its next candidate.
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn confirm(&mut self) {
         let bits = self.spec.prime_bits();
         let passers = std::mem::take(&mut self.passers);
@@ -291,17 +291,18 @@ where
         // Round by round, so that eight passers share their moduli for all rounds.
         tests.sort_by_key(|(round, i, _)| (*round, *i));
         let mut composite = vec![false; passers.len()];
-        let mut moduli: Option<(Vec<usize>, Zeroizing<[Words; LANES]>, Moduli<L>)> = None;
+        let engine = self.engine;
+        let mut moduli: Option<(Vec<usize>, Box<dyn Moduli + '_>)> = None;
         for eight in tests.chunks(LANES) {
             let test = |lane: usize| &eight[lane.min(eight.len() - 1)];
             let which: Vec<usize> = (0..LANES).map(|lane| test(lane).1).collect();
             let bases = Zeroizing::new(std::array::from_fn(|lane| *test(lane).2));
             if moduli.as_ref().is_none_or(|(held, ..)| *held != which) {
                 let words = Zeroizing::new(std::array::from_fn(|lane| *passers[which[lane]].words));
-                moduli = Some((which.clone(), words.clone(), Moduli::new(&words, bits)));
+                moduli = Some((which.clone(), engine.moduli(&words)));
             }
-            let Some((_, words, arithmetic)) = &moduli else { continue };
-            let passed = arithmetic.miller_rabin(words, &bases, bits);
+            let Some((_, arithmetic)) = &moduli else { continue };
+            let passed = arithmetic.miller_rabin(&bases);
             for (lane, i) in which.into_iter().enumerate() {
                 composite[i] |= passed >> lane & 1 == 0;
             }
@@ -317,4 +318,18 @@ where
             self.queue.push_front((passer.at, passer.task));
         }
     }
+}
+
+/// n becomes the odd part of n - 1; gives how often two divides n - 1.
+pub(super) fn split_less_one(n: &mut Words) -> u32 {
+    n[0] &= !1;
+    let zero_words = n.iter().take_while(|w| **w == 0).count().min(WORDS - 1);
+    let bits = n[zero_words].trailing_zeros().min(63);
+    let source = Zeroizing::new(*n);
+    for (i, word) in n.iter_mut().enumerate() {
+        let low = source.get(i + zero_words).map_or(0, |w| w >> bits);
+        let high = if bits == 0 { 0 } else { source.get(i + zero_words + 1).map_or(0, |w| w << (64 - bits)) };
+        *word = low | high;
+    }
+    zero_words as u32 * 64 + bits
 }
