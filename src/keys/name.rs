@@ -74,6 +74,8 @@ key_uses! {
     Mailer = "mailer",
     /// Key of the ledger's digests (M7, HMAC).
     Ledger = "ledger",
+    /// Key that wraps the segment keys of the pool of ready RSA keys (K1, AES-256).
+    Pool = "pool",
 }
 
 impl std::str::FromStr for KeyUse {

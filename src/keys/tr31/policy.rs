@@ -193,6 +193,7 @@ impl KeyUse {
             // K1: a key that wraps the transport key of each block (X9.143) is itself a protection key.
             Self::Transport => &[Usage::K0, Usage::D0, Usage::K1],
             Self::Ledger => &[Usage::M7],
+            Self::Pool => &[Usage::K1, Usage::K0],
         }
     }
 
@@ -205,6 +206,7 @@ impl KeyUse {
             }
             Self::Cvk | Self::Pvk | Self::Ledger => &[Mode::GENERATE_VERIFY, Mode::GENERATE, Mode::ANY],
             Self::Pin => &[Mode::BOTH, Mode::ENCRYPT, Mode::DECRYPT, Mode::ANY],
+            Self::Pool => &[Mode::BOTH, Mode::ANY],
             Self::Transport | Self::Mailer => &[Mode::BOTH, Mode::ENCRYPT, Mode::ANY],
         }
     }
