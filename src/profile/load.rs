@@ -84,6 +84,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         secrets: main.secrets,
         accepted: main.accepted,
         identifiers: main.identifiers,
+        pool: main.pool,
         products,
         profiles: BTreeMap::new(),
         key_entries: keys,

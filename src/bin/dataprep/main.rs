@@ -9,6 +9,7 @@ mod inspect;
 mod issuer_dir;
 mod keys;
 mod open;
+mod pool;
 mod prepare;
 mod self_test;
 mod terminal;
@@ -39,6 +40,7 @@ enum Command {
     Inspect(inspect::Args),
     SelfTest(self_test::Args),
     Keys(keys::Args),
+    Pool(pool::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::SelfTest(args) => self_test::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Pool(args) => pool::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));
