@@ -1,6 +1,7 @@
 //! The `dataprep` program: command line, files, clock and environment around the library.
 #![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
 
+mod bench;
 mod check;
 mod demo;
 mod demo_command;
@@ -41,6 +42,7 @@ enum Command {
     SelfTest(self_test::Args),
     Keys(keys::Args),
     Pool(pool::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::SelfTest(args) => self_test::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Pool(args) => pool::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));
