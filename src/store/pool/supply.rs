@@ -21,10 +21,19 @@ pub struct PoolSupply<'a> {
     state: Mutex<State>,
 }
 
+/// Keys of one size and exponent.
+struct Held {
+    spec: KeySpec,
+    keys: Vec<Burnt>,
+}
+
+/// A key that is burnt, and the file that it was in.
+type Burnt = (RawKey, PathBuf);
+
 #[derive(Default)]
 struct State {
     /// Keys of claimed segments that nobody has yet, with the file that they were in.
-    held: BTreeMap<(usize, u32), (KeySpec, Vec<(RawKey, PathBuf)>)>,
+    held: BTreeMap<(usize, u32), Held>,
     /// Segments that are not to be looked at again.
     passed: BTreeSet<String>,
     /// What went wrong.
@@ -59,7 +68,7 @@ impl<'a> PoolSupply<'a> {
 
     fn give_back(&self) {
         let mut state = self.lock();
-        for (_, (spec, keys)) in std::mem::take(&mut state.held) {
+        for (_, Held { spec, keys }) in std::mem::take(&mut state.held) {
             let keys: Vec<RawKey> = keys.into_iter().map(|(key, _)| key).collect();
             for part in keys.chunks(super::SEGMENT as usize) {
                 // A part that cannot be sealed again is lost.
@@ -71,10 +80,10 @@ impl<'a> PoolSupply<'a> {
     }
 
     /// A key that nobody had, burnt already.
-    fn next(&self, spec: KeySpec) -> Option<(RawKey, PathBuf)> {
+    fn next(&self, spec: KeySpec) -> Option<Burnt> {
         let mut state = self.lock();
         let name = (spec.bits(), spec.exponent().get());
-        if let Some(key) = state.held.get_mut(&name).and_then(|(_, keys)| keys.pop()) {
+        if let Some(key) = state.held.get_mut(&name).and_then(|held| held.keys.pop()) {
             return Some(key);
         }
         if state.shut {
@@ -82,9 +91,9 @@ impl<'a> PoolSupply<'a> {
         }
         match self.claim(&mut state, spec) {
             Ok(keys) => {
-                let (_, held) = state.held.entry(name).or_insert_with(|| (spec, Vec::new()));
-                held.extend(keys);
-                held.pop()
+                let held = state.held.entry(name).or_insert_with(|| Held { spec, keys: Vec::new() });
+                held.keys.extend(keys);
+                held.keys.pop()
             }
             Err(e) => {
                 state.shut = true;
@@ -95,7 +104,7 @@ impl<'a> PoolSupply<'a> {
     }
 
     /// The keys of the next segment that is ready and good; none when there is none.
-    fn claim(&self, state: &mut State, spec: KeySpec) -> Result<Vec<(RawKey, PathBuf)>> {
+    fn claim(&self, state: &mut State, spec: KeySpec) -> Result<Vec<Burnt>> {
         for id in self.pool.ready_ids(spec)? {
             if state.passed.contains(&id) {
                 continue;

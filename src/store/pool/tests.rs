@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::claim::Claim;
+use super::segment::{Origin, RawKey};
 use super::*;
 use crate::crypto::backend::Backend;
 use crate::crypto::rsa::{RsaPrivate, Sampling};
@@ -372,4 +373,34 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(&path, &to).unwrap();
         }
     }
+}
+
+/// A segment that is sealed well and holds a key of another size or exponent, or no key: it is passed over, one by one.
+#[test]
+fn a_key_that_is_none_is_named_and_the_next_one_taken() {
+    let (folder, ring) = (tempfile::tempdir().unwrap(), ring(&[1]));
+    let pool = pool(folder.path(), &ring);
+    let stream = Seed::fixed([5; 32]).named_stream(b"pool tests", Purpose::PoolKey);
+    let good = crate::crypto::rsa::generate(spec(), &stream).unwrap();
+    let (p, q) = (good.p().expose().to_vec(), good.q().expose().to_vec());
+    let raw = |p: &[u8], q: &[u8]| RawKey::from_bytes([p, q].concat());
+    // p - 1 a multiple of 3: such a prime is none for this exponent.
+    let other = KeySpec::new(512, Exponent::F4).unwrap();
+    let unfit = (0..).map(|i| crate::crypto::rsa::generate(other, &stream.sub(&[i])).unwrap());
+    let third = |n: &[u8]| n.iter().fold(0_u32, |r, b| (r * 256 + u32::from(*b)) % 3);
+    let unfit = unfit.map(|k| k.p().expose().to_vec()).find(|p| third(p) == 1).unwrap();
+    let mut short = p.clone();
+    short[0] = 0;
+    let keys = [raw(&p, &q), raw(&q, &p), raw(&p, &p), raw(&unfit, &q), raw(&short, &q), raw(&[0; 32], &q)];
+    let work = pool.work().unwrap();
+    pool.publish(&work, spec(), Origin::Made, &keys).unwrap();
+    drop(work);
+    let supply = PoolSupply::open(pool).unwrap();
+    assert_eq!(take(&supply).unwrap().public(), good.public());
+    assert!(take(&supply).is_none());
+    let notes = supply.close();
+    assert_eq!(notes.len(), 5, "{notes:?}");
+    assert!(
+        notes.iter().all(|n| matches!(n, PoolError::Segment { path, .. } if path.starts_with(folder.path())))
+    );
 }
