@@ -274,9 +274,10 @@ fn killed_at_any_time_no_key_is_used_twice() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         whole.mul_f64((state >> 40) as f64 / (1_u64 << 24) as f64)
     };
-    let (mut killed, mut outs) = (0, 1);
+    let (mut killed, mut outs, mut fills) = (0, 1, 1);
     while killed < kills {
         expect(0, &mut fill());
+        fills += 1;
         let mut filling = quiet(&mut fill());
         let mut one = quiet(&mut own.prepare(&orders, &out(outs), &block));
         let mut two = quiet(&mut own.prepare(&orders, &out(outs + 1), &block));
@@ -306,11 +307,29 @@ fn killed_at_any_time_no_key_is_used_twice() {
     }
     assert_eq!(assert_used_once(&all), total);
     assert!(used > 0);
-    // What is used is burnt; a kill may have burnt more.
-    let (_, burnt) = own.status()[&(1408, 65537)];
+    // What is used is burnt; a kill may have burnt more. A fill puts all of its eight keys there or none, and no key is
+    // lost to the counts.
+    let (available, burnt) = own.status()[&(1408, 65537)];
     assert!(burnt >= used, "{burnt} burnt, {used} used");
+    let made = available + burnt;
+    assert!(made % 8 == 0 && made >= 8 * fills, "{made} keys, {fills} fills that ended");
     let left = std::fs::read_dir(own.path("issuer/pool")).unwrap();
     let left: Vec<_> =
         left.map(|e| e.unwrap().file_name()).filter(|n| n.to_str().unwrap().starts_with('.')).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_signal_ends_a_fill_with_what_is_made() {
+    let own = Own::new();
+    let mut child = quiet(&mut own.fill("512", "3", "1000000"));
+    let ready = own.path("issuer/pool/512-3/ready");
+    let begun = Instant::now();
+    while std::fs::read_dir(&ready).map_or(0, Iterator::count) == 0 && begun.elapsed().as_secs() < 120 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    let (available, burnt) = own.status()[&(512, 3)];
+    assert!(available >= 256 && burnt == 0, "{available} {burnt}");
 }

@@ -15,6 +15,34 @@ use crate::prepare::RsaKeySupply;
 ///
 /// It claims a segment when it needs one, hands its keys out one by one, and gives back what is left when it is closed
 /// or dropped. A damaged segment is passed over; [`PoolSupply::close`] tells of it.
+///
+/// A server fills the pool in quiet hours and passes one supply to every [`Context`](crate::prepare::Context):
+///
+/// ```
+/// # use std::sync::atomic::AtomicBool;
+/// # use emv_dataprep::crypto::{backend::Backend, rng::Purpose, rsa::{Exponent, KeySpec}};
+/// # use emv_dataprep::keys::{KeyAlgorithm, KeyAttributes, KeyIndex, KeyRef, KeyUse, SoftwareRing};
+/// # use emv_dataprep::{prepare::RsaKeySupply, secret::Secret, store::Store};
+/// use emv_dataprep::store::pool::{Fill, NoFillProgress, Pool, PoolSupply};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # let mut ring = SoftwareRing::new(Backend::Portable);
+/// # let name = KeyRef::new(KeyUse::Pool, KeyIndex(1));
+/// # ring.add_clear(name, KeyAlgorithm::Aes256, Secret::new((1..33).collect()), KeyAttributes::default())?;
+/// let spec = KeySpec::new(512, Exponent::F4)?; // a test's size; cards have 1024 bits and more
+/// let stop = AtomicBool::new(false);
+/// let pool = Pool::new(folder, Store::default(), &ring)?;
+/// let (backend, progress) = (Backend::detect(), &NoFillProgress);
+/// pool.fill(&Fill { spec, count: 2, threads: 0, backend, stop: &stop, progress })?;
+///
+/// let supply = PoolSupply::open(pool)?; // Context { supply: Some(&supply), … }
+/// let key = supply.take(1, Purpose::IccKey, spec).ok_or("an empty pool")?;
+/// assert_eq!(key.public().bits(), 512);
+/// assert!(supply.close().is_empty()); // the other key goes back
+/// # Ok(())
+/// # }
+/// ```
 pub struct PoolSupply<'a> {
     pool: Pool<'a>,
     work: Work,
