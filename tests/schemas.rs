@@ -171,10 +171,11 @@ fn an_unknown_member_is_refused_by_schema_and_loader() {
 /// A file and a change: the schema and the loader both refuse the result.
 #[test]
 fn wrong_values_are_refused_by_schema_and_loader() {
-    let cases: [(&str, &str, &str); 37] = [
+    let cases: [(&str, &str, &str); 38] = [
         ("issuer.toml", "version = 1", "version = 2"),
         ("issuer.toml", "issuer_id = \"TESTISSUER\"", "issuer_id = \"TEST\""),
         ("issuer.toml", "environment = \"test\"", "environment = \"trial\""),
+        ("issuer.toml", "version = 1", "version = 1\npool = \"products\""),
         ("issuer.toml", "id = \"PC1\"", "id = \"../PC1\""),
         ("issuer.toml", "channel = \"CENTRAL\"", "channel = \"central\""),
         ("issuer.toml", "mode = \"CBC\"", "mode = \"CTR\""),

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::bytes::hex_upper;
 use crate::crypto::rng::Seed;
-use crate::output::{Counts, FileRecord, Form, OrderOutcome, Sealer, Sheet};
+use crate::output::{Counts, FileRecord, Form, OrderOutcome, PoolCounts, Sealer, Sheet};
 use crate::profile::{Channel, DestinationId};
 use crate::store::Store;
 
@@ -133,6 +133,7 @@ pub(super) fn commit(
         attempt: name,
         input,
         counts: count(outcomes),
+        pool: pool_counts(outcomes),
         files,
         status,
         rejected,
@@ -182,6 +183,12 @@ pub(super) fn publish(store: &Store, layout: &Layout, record: &BlockRecord) -> R
         store.rename(&folder.join(i.to_string()), &to)?;
     }
     Ok(())
+}
+
+fn pool_counts(outcomes: &[Outcome]) -> PoolCounts {
+    let mut counts = PoolCounts::default();
+    outcomes.iter().filter_map(|(_, made)| made.as_ref()).for_each(|made| counts.add(made.pool));
+    counts
 }
 
 fn count(outcomes: &[Outcome]) -> Counts {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::issuer::SecurityModule;
 use crate::keys::{PrivateJwk, jwe};
 use crate::order::{EnvelopeOpener, OpenError, RawOrder, parse_order};
-use crate::output::{card_line, mailer_line, return_line};
+use crate::output::{PoolCounts, card_line, mailer_line, return_line};
 use crate::prepare::{
     CardRequest, Context, FirstSerial, PreparedCard, Rejection, RsaKeySupply, Scripts, TransportKeys,
     prepare_batch,
@@ -166,6 +166,7 @@ impl Cards<'_> {
             card: card_line(card),
             mailer,
             issuer_return: return_line(&card.issuer_return, &request.data),
+            pool: PoolCounts { used: card.rsa_keys.ready, fresh: card.rsa_keys.fresh },
         })
     }
 }

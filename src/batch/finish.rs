@@ -3,7 +3,9 @@ use std::path::PathBuf;
 
 use crate::bytes::hex_upper;
 use crate::crypto::hash::sha256;
-use crate::output::{Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest};
+use crate::output::{
+    Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest, PoolCounts,
+};
 use crate::store::FileWriter;
 
 use super::attempt::read_record;
@@ -17,8 +19,20 @@ pub struct Facts {
     pub configuration: Vec<FileDigest>,
     /// Every key.
     pub keys: Vec<KeyRecord>,
+    /// Where RSA keys of cards come from.
+    pub keys_from: KeysFrom,
     /// The clock, RFC 3339.
     pub now: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Where the RSA keys of cards come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeysFrom {
+    /// Each is made with its card.
+    #[default]
+    Fresh,
+    /// From the pool as long as it has some.
+    Pool,
 }
 
 impl std::fmt::Debug for Facts {
@@ -83,12 +97,14 @@ pub(super) fn finish(
     let mut status = Assembly::start(open, Layout::STATUS)?;
     let mut rejected = Assembly::start(open, Layout::REJECTED)?;
     let mut counts = Counts::default();
+    let mut pool = PoolCounts::default();
     let mut files = Vec::new();
     let mut folders = BTreeSet::new();
     for number in (0..blocks).map(BlockNumber) {
         let record = read_record(store, layout, &job.batch, number)?
             .ok_or(BatchError::Internal("a block was not committed"))?;
         counts.add(&record.counts);
+        pool.add(record.pool);
         status.add(&part(open, &record, &record.status)?, record.status.cards)?;
         rejected.add(&part(open, &record, &record.rejected)?, record.rejected.cards)?;
         for file in record.files {
@@ -126,6 +142,8 @@ pub(super) fn finish(
         keys: facts.keys.clone(),
         seed_commitment: job.seed_commitment.clone(),
         counts,
+        // A batch that was completed without its pool says what it took from it before.
+        pool: (facts.keys_from == KeysFrom::Pool || pool.used > 0).then_some(pool),
         files,
         manifest_sha256: String::new(),
     };

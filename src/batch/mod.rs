@@ -42,7 +42,7 @@ mod tests;
 
 pub use cards::{Cards, EnvelopeKeys};
 pub use error::{BatchError, Exit};
-pub use finish::Facts;
+pub use finish::{Facts, KeysFrom};
 pub use input::{Input, InputSource, Spool, file_digest};
 pub use job::{Description, Job, OpenJob, Resume, check_folder, open};
 pub use layout::Layout;

@@ -6,6 +6,7 @@ use crate::card::{CardId, IssuerRequestId};
 use crate::crypto::rng::Seed;
 use crate::error::Result;
 use crate::order::RawOrder;
+use crate::output::PoolCounts;
 use crate::prepare::Rejection;
 use crate::profile::{Channel, DestinationId};
 
@@ -47,6 +48,8 @@ pub struct Made {
     pub mailer: Option<(DestinationId, Zeroizing<Vec<u8>>)>,
     /// What the issuer's host gets.
     pub issuer_return: Zeroizing<Vec<u8>>,
+    /// Where the card's RSA keys come from.
+    pub pool: PoolCounts,
 }
 
 impl fmt::Debug for Made {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, Result};
-use crate::output::{Counts, FileRecord};
+use crate::output::{Counts, FileRecord, PoolCounts};
 
 const FORMAT: &str = "emv-dataprep/record/1";
 
@@ -20,6 +20,8 @@ pub struct BlockRecord {
     pub input: String,
     /// Counts of the block.
     pub counts: Counts,
+    /// Where the RSA keys of its cards come from.
+    pub pool: PoolCounts,
     /// Files with their final names; in the attempt's folder they have the number that is their place here.
     pub files: Vec<FileRecord>,
     /// The block's part of `status.jsonl`.
@@ -36,6 +38,7 @@ pub(super) struct Parts {
     pub(super) attempt: String,
     pub(super) input: String,
     pub(super) counts: Counts,
+    pub(super) pool: PoolCounts,
     pub(super) files: Vec<FileRecord>,
     pub(super) status: FileRecord,
     pub(super) rejected: FileRecord,
@@ -43,8 +46,19 @@ pub(super) struct Parts {
 
 impl BlockRecord {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { batch, block, attempt, input, counts, files, status, rejected } = parts;
-        Self { format: FORMAT.to_owned(), batch, block, attempt, input, counts, files, status, rejected }
+        let Parts { batch, block, attempt, input, counts, pool, files, status, rejected } = parts;
+        Self {
+            format: FORMAT.to_owned(),
+            batch,
+            block,
+            attempt,
+            input,
+            counts,
+            pool,
+            files,
+            status,
+            rejected,
+        }
     }
 
     /// The record as it is written.

@@ -13,7 +13,7 @@ use crate::crypto::hash::sha256;
 use crate::crypto::rng::{Purpose, Seed};
 use crate::error::Result;
 use crate::order::RawOrder;
-use crate::output::{Label, Manifest, Sealer, StatusLine};
+use crate::output::{Label, Manifest, PoolCounts, Sealer, StatusLine};
 use crate::prepare::{ErrorCode, Rejection};
 use crate::profile::{Channel, DestinationId};
 use crate::store::{Disk, DiskFile, OsDisk, Store, StoreError};
@@ -76,6 +76,7 @@ impl Pipeline for Fake {
                 card: line("card"),
                 mailer: position.is_multiple_of(2).then(|| ("MAIL".parse().unwrap(), line("mailer"))),
                 issuer_return: line("return"),
+                pool: PoolCounts { used: position % 2, fresh: 1 },
             })
         };
         Ok(requests.iter().map(one).collect())
@@ -157,6 +158,7 @@ impl<'a> Run<'a> {
             environment: "test".into(),
             configuration: Vec::new(),
             keys: Vec::new(),
+            keys_from: KeysFrom::Fresh,
             now: Box::new(|| "2026-01-01T00:00:09Z".into()),
         };
         run(&job, &self.fake, input, &settings, &facts)

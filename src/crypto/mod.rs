@@ -2,6 +2,7 @@
 //!
 //! Keys come in as [`crate::secret::Secret`]; nothing here knows what a key is for.
 
+pub mod aead;
 pub mod aes;
 pub mod backend;
 pub mod ecsdsa;

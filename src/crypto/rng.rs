@@ -84,6 +84,10 @@ pub enum Purpose {
     TransportKey,
     /// Ephemeral key and IV of an envelope.
     Envelope,
+    /// RSA keys made ahead for the pool.
+    PoolKey,
+    /// Segment keys, ids and padding of the pool.
+    PoolSegment,
     /// Data of the test issuer that `demo` makes.
     TestIssuer,
 }
@@ -99,6 +103,8 @@ impl Purpose {
             Self::ReturnPinFill => "return-pin-fill",
             Self::TransportKey => "transport-key",
             Self::Envelope => "envelope",
+            Self::PoolKey => "pool-key",
+            Self::PoolSegment => "pool-segment",
             Self::TestIssuer => "test-issuer",
         }
     }

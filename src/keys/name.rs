@@ -82,6 +82,8 @@ key_uses! {
     CardMac = "card-mac",
     /// Static key Key-DEK of such card managers (E5).
     CardDek = "card-dek",
+    /// Key that wraps the segment keys of the pool of ready RSA keys (K1, AES-256).
+    Pool = "pool",
 }
 
 impl std::str::FromStr for KeyUse {

@@ -3,7 +3,10 @@ use std::fmt;
 
 use super::card_session::{self, ClearCardKeys, ClearTransport};
 use super::kcv::{Kcv, KcvMethod};
-use super::tr31::{Header, LegacyVersions, Mode, ParityRule, Policy, Version, refuse_weak_tdes, wrap};
+use super::tr31::{
+    Algorithm, Header, LegacyVersions, Mode, ParityRule, Policy, Usage, Version, refuse_weak_tdes, unwrap,
+    wrap,
+};
 use super::{
     CardKeys, CardSession, CardSessionRequest, KeyAlgorithm, KeyIndex, KeyInfo, KeyRef, KeySource, KeyUse,
     OdaKeyInfo, TransportName,
@@ -196,6 +199,9 @@ impl SoftwareRing {
         if (key.usage == KeyUse::Ledger) != (algorithm == KeyAlgorithm::Hmac) {
             return Err(ErrorKind::KeyUsage.into());
         }
+        if key.usage == KeyUse::Pool && algorithm != KeyAlgorithm::Aes256 {
+            return Err(ErrorKind::KeyRefused("a pool key is an AES-256 key").into());
+        }
         if key.only.is_some() && key.usage != KeyUse::Cvk {
             return Err(ErrorKind::Value("only a cvk key can be for one value").into());
         }
@@ -252,6 +258,11 @@ impl SoftwareRing {
         let loaded = self.find(key)?;
         if loaded.mode == Mode::DECRYPT { Err(usage(key)) } else { Ok(loaded) }
     }
+}
+
+/// What the block of a data key says: data encryption, both ways, AES, not exportable.
+fn data_key_header() -> Header {
+    Header::new(Version::D, Usage::D0, Algorithm::AES, Mode::BOTH)
 }
 
 fn usage(key: KeyRef) -> Error {
@@ -330,6 +341,18 @@ impl KeySource for SoftwareRing {
             }
             Cipher::Tdes(_) | Cipher::Hmac => Err(usage(wrapping)),
         }
+    }
+
+    fn wrap_data_key(&self, wrapping: KeyRef, key: &Secret, random: &mut StreamRng) -> Result<String> {
+        wrap(&self.pool_key(wrapping)?.key, &data_key_header(), key, random)
+    }
+
+    fn unwrap_data_key(&self, wrapping: KeyRef, block: &str) -> Result<Secret> {
+        let (header, key) = unwrap(&self.pool_key(wrapping)?.key, block)?;
+        if header != data_key_header() || key.len() != KeyAlgorithm::Aes256.key_len() {
+            return Err(usage(wrapping));
+        }
+        Ok(key)
     }
 
     fn hmac_sha256(&self, key: KeyRef, messages: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
@@ -418,6 +441,10 @@ impl SoftwareRing {
             }
         }
         Ok(ClearTransport { key, algorithm, mode: name.mode })
+    }
+
+    fn pool_key(&self, key: KeyRef) -> Result<&Loaded> {
+        if key.usage == KeyUse::Pool { self.find(key) } else { Err(usage(key)) }
     }
 
     fn oda_key(&self, index: KeyIndex) -> Result<&RsaPrivate> {

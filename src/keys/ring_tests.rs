@@ -20,14 +20,19 @@ fn kbpk() -> Secret {
 }
 
 fn block(of: KeyUse, key: &str) -> String {
-    let algorithm = if key.len() == 64 { KeyAlgorithm::Hmac } else { KeyAlgorithm::Tdes2 };
+    let algorithm = match (of, key.len()) {
+        (KeyUse::Pool, 64) => KeyAlgorithm::Aes256,
+        (_, 64) => KeyAlgorithm::Hmac,
+        _ => KeyAlgorithm::Tdes2,
+    };
     let mut rng = Seed::fixed([2; 32]).named_stream(b"ring", Purpose::TestIssuer).rng();
     wrap(&kbpk(), &Header::for_use(of, algorithm, Version::D), &secret(key), &mut rng).unwrap()
 }
 
 fn entry(of: KeyUse, index: u8, key: &str) -> KeyEntry {
-    let (algorithm, kcv_method) = match key.len() {
-        64 => (KeyAlgorithm::Hmac, KcvMethod::Hmac),
+    let (algorithm, kcv_method) = match (of, key.len()) {
+        (KeyUse::Pool, 64) => (KeyAlgorithm::Aes256, KcvMethod::AesCmac),
+        (_, 64) => (KeyAlgorithm::Hmac, KcvMethod::Hmac),
         _ => (KeyAlgorithm::Tdes2, KcvMethod::Tdes),
     };
     KeyEntry {
@@ -56,7 +61,8 @@ fn loads_every_use_and_answers_by_name() {
         .enumerate()
         .map(|(i, of)| {
             let key = format!("{:02X}{}", 2 * i + 1, &A[2..]);
-            entry(*of, 0x0A, if *of == KeyUse::Ledger { A.repeat(2) } else { key }.as_str())
+            let long = matches!(of, KeyUse::Ledger | KeyUse::Pool);
+            entry(*of, 0x0A, if long { A.repeat(2) } else { key }.as_str())
         })
         .collect();
     let ring = ring(&entries).unwrap();
@@ -247,4 +253,33 @@ fn a_chunk_is_one_call_whatever_its_size() {
     assert_eq!(counting.calls.load(Ordering::Relaxed), 2);
     let unsupported = source.hmac_sha256(imk, &[]).unwrap_err();
     assert!(matches!(unsupported.kind(), ErrorKind::Unsupported(_)));
+}
+
+#[test]
+fn a_pool_key_wraps_data_keys_and_opens_nothing_else() {
+    let pool = KeyRef::new(KeyUse::Pool, KeyIndex(1));
+    let ring = ring(&[entry(KeyUse::Pool, 1, &A.repeat(2)), entry(KeyUse::Ledger, 1, &B.repeat(2))]).unwrap();
+    let mut random = Seed::fixed([3; 32]).named_stream(b"data key", Purpose::TestIssuer).rng();
+    let key = Secret::copy_of(&[7; 32]);
+    let block = ring.wrap_data_key(pool, &key, &mut random).unwrap();
+    assert_eq!(&block[5..9], "D0AB");
+    assert_eq!(ring.unwrap_data_key(pool, &block).unwrap(), key);
+    // A changed character, another usage, another wrapping key, a key of another length.
+    let mut changed = block.clone().into_bytes();
+    let last = changed.last_mut().unwrap();
+    *last = if *last == b'0' { b'1' } else { b'0' };
+    assert!(ring.unwrap_data_key(pool, std::str::from_utf8(&changed).unwrap()).is_err());
+    let header = Header::for_use(KeyUse::Transport, KeyAlgorithm::Aes256, Version::D);
+    let other = wrap(&secret(&A.repeat(2)), &header, &key, &mut random).unwrap();
+    assert_eq!(ring.unwrap_data_key(pool, &other).unwrap_err().kind(), &ErrorKind::KeyUsage);
+    let ledger = KeyRef::new(KeyUse::Ledger, KeyIndex(1));
+    assert_eq!(ring.wrap_data_key(ledger, &key, &mut random).unwrap_err().kind(), &ErrorKind::KeyUsage);
+    let short = ring.wrap_data_key(pool, &Secret::copy_of(&[7; 16]), &mut random).unwrap();
+    assert!(ring.unwrap_data_key(pool, &short).is_err());
+    assert!(ring.unwrap_data_key(KeyRef::new(KeyUse::Pool, KeyIndex(2)), &block).is_err());
+    // Nothing but AES-256.
+    assert_eq!(
+        refusal(&[entry(KeyUse::Pool, 1, A)]),
+        "pool 01: the key is refused: a pool key is an AES-256 key"
+    );
 }

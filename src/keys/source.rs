@@ -73,6 +73,20 @@ pub trait KeySource: Send + Sync {
         Err(ErrorKind::Unsupported("wrapping keys with this key source").into())
     }
 
+    /// A data key (AES-256) of this program's own sealed files as an X9.143 version D key block, usage D0, under a
+    /// `pool` key; random padding from `random`. A source without such keys answers [`ErrorKind::Unsupported`].
+    fn wrap_data_key(&self, wrapping: KeyRef, key: &Secret, random: &mut StreamRng) -> Result<String> {
+        let _ = (wrapping, key, random);
+        Err(ErrorKind::Unsupported("wrapping data keys with this key source").into())
+    }
+
+    /// The data key of a block that [`KeySource::wrap_data_key`] made: the one key that comes out, because it opens
+    /// a file of this program and nothing else. Any other block is refused.
+    fn unwrap_data_key(&self, wrapping: KeyRef, block: &str) -> Result<Secret> {
+        let _ = (wrapping, block);
+        Err(ErrorKind::Unsupported("unwrapping data keys with this key source").into())
+    }
+
     /// HMAC-SHA-256 of each message under an HMAC key (the ledger's digests). A source without such keys answers
     /// [`crate::error::ErrorKind::Unsupported`].
     fn hmac_sha256(&self, _key: KeyRef, _messages: &[&[u8]]) -> Result<Vec<[u8; 32]>> {

@@ -290,6 +290,7 @@ mod tests {
                 certificate_serials: vec!["000001".to_owned()],
                 mailer_reference: None,
             },
+            rsa_keys: crate::prepare::RsaKeyCounts::default(),
         }
     }
 

@@ -36,6 +36,9 @@ pub struct Manifest {
     pub seed_commitment: Option<String>,
     /// Counts.
     pub counts: Counts,
+    /// RSA keys of the prepared cards; absent when the batch used no pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolCounts>,
     /// Every file of the batch but this one.
     pub files: Vec<FileRecord>,
     /// SHA-256 of this document with an empty text in this place.
@@ -91,6 +94,24 @@ pub struct Counts {
     pub by_channel: BTreeMap<String, u64>,
     /// Orders rejected, by errorCode.
     pub by_error: BTreeMap<String, u64>,
+}
+
+/// Where the RSA keys of a batch come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolCounts {
+    /// Keys out of the pool.
+    pub used: u64,
+    /// Keys made in the batch.
+    pub fresh: u64,
+}
+
+impl PoolCounts {
+    /// Adds the counts of a part.
+    pub fn add(&mut self, part: Self) {
+        self.used = self.used.saturating_add(part.used);
+        self.fresh = self.fresh.saturating_add(part.fresh);
+    }
 }
 
 /// A file of the batch.
@@ -188,6 +209,7 @@ mod tests {
             }],
             seed_commitment: None,
             counts,
+            pool: Some(PoolCounts { used: 3, fresh: 1 }),
             files: vec![FileRecord { path: "status.jsonl".into(), sha256: "02".into(), bytes: 9, cards: 6 }],
             manifest_sha256: String::new(),
         }
@@ -198,6 +220,15 @@ mod tests {
         let counts = manifest().counts;
         assert_eq!((counts.orders, counts.prepared, counts.rejected), (6, 4, 2));
         assert_eq!((counts.by_channel["THALES"], counts.by_error["CRYPTO_ERROR"]), (4, 2));
+    }
+
+    #[test]
+    fn a_batch_without_a_pool_tells_nothing_of_one() {
+        let text = manifest().to_json();
+        assert!(text.contains("\"pool\": {\n    \"used\": 3,\n    \"fresh\": 1\n  },"), "{text}");
+        let none = Manifest { pool: None, ..manifest() }.to_json();
+        assert!(!none.contains("pool"));
+        assert_eq!(Manifest::read(none.as_bytes()).unwrap().pool, None);
     }
 
     #[test]

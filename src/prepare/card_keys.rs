@@ -131,7 +131,10 @@ pub(super) fn rsa_keys(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<(
             let Some(spec) = spec else { continue };
             let request = card.plan.request;
             match context.supply.and_then(|s| s.take(request.position, purpose, spec)) {
-                Some(key) => put(card, purpose, key),
+                Some(key) => {
+                    card.rsa_keys.ready = card.rsa_keys.ready.saturating_add(1);
+                    put(card, purpose, key);
+                }
                 None => {
                     streams.push((
                         at,
@@ -150,7 +153,10 @@ pub(super) fn rsa_keys(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<(
         for ((at, ..), key) in streams.into_iter().zip(made) {
             let Some(slot) = cards.get_mut(at) else { continue };
             match (slot.as_mut(), key) {
-                (Ok(card), Ok(key)) => put(card, purpose, key),
+                (Ok(card), Ok(key)) => {
+                    card.rsa_keys.fresh = card.rsa_keys.fresh.saturating_add(1);
+                    put(card, purpose, key);
+                }
                 (Ok(_), Err(e)) => *slot = Err(settle("RSA key", e)?),
                 (Err(_), _) => {}
             }

@@ -10,7 +10,8 @@ use crate::issuer::{ProtectMode, SecurityModule, TransportKey};
 use crate::keys::{KeyRef, KeyUse};
 use crate::profile::{Destination, DestinationId, Issuer, TransportKeyConfig};
 
-/// Where ready RSA keys come from, when there are any: a pool, or the fixed keys of a golden card.
+/// Where ready RSA keys come from, when there are any: a pool (`store::pool`), or whatever a server
+/// keeps at hand. A key that is taken is gone, whatever becomes of the card.
 pub trait RsaKeySupply: Send + Sync {
     /// A key for one card, never given twice; `None`: make a fresh one.
     fn take(&self, position: u64, purpose: Purpose, spec: KeySpec) -> Option<RsaPrivate>;

@@ -139,6 +139,7 @@ fn assemble(context: &Context<'_>, card: &Card<'_>, sets: Vec<ProtectedDgiSet>) 
         }),
         mailer,
         issuer_return,
+        rsa_keys: card.rsa_keys,
     }))
 }
 

@@ -23,7 +23,7 @@ mod work;
 pub use context::{Context, FirstSerial, RsaKeySupply, Scripts, TransportKeys};
 pub use prepared::{
     Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard, Print,
-    ReturnPinBlock, ShipmentRecord,
+    ReturnPinBlock, RsaKeyCounts, ShipmentRecord,
 };
 pub use rejection::{ErrorCode, Rejection};
 pub use request::{

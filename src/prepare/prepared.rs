@@ -49,6 +49,17 @@ pub struct PreparedCard {
     pub mailer: Option<PinMailer>,
     /// What the issuer's host needs.
     pub issuer_return: IssuerReturn,
+    /// Where its RSA keys come from. No line tells of it.
+    pub rsa_keys: RsaKeyCounts,
+}
+
+/// How many RSA keys were ready and how many were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RsaKeyCounts {
+    /// From the supply of the context.
+    pub ready: u64,
+    /// Made for the card.
+    pub fresh: u64,
 }
 
 impl std::fmt::Debug for PreparedCard {

@@ -1,6 +1,7 @@
 //! A card on its way through the phases, and how a phase collects jobs and scatters results.
 
 use super::plan::Plan;
+use super::prepared::RsaKeyCounts;
 use super::rejection::Rejection;
 use super::request::SensitiveText;
 use crate::card::CardDate;
@@ -21,6 +22,8 @@ pub(super) struct Card<'a> {
     pub(super) encoded_name: Option<SensitiveText>,
     pub(super) icc_key: Option<RsaPrivate>,
     pub(super) pin_key: Option<RsaPrivate>,
+    /// Where its RSA keys come from.
+    pub(super) rsa_keys: RsaKeyCounts,
     /// Tag 9F2D.
     pub(super) pin_certificate: Option<Certified>,
     /// For each face of the plan, in its order.
@@ -62,6 +65,7 @@ impl<'a> Card<'a> {
             encoded_name: None,
             icc_key: None,
             pin_key: None,
+            rsa_keys: RsaKeyCounts { ready: 0, fresh: 0 },
             pin_certificate: None,
             faces: Vec::new(),
             card_keys: Vec::new(),

@@ -43,6 +43,7 @@ pub struct Issuer {
     pub(super) secrets: Vec<SecretFile>,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
+    pub(super) pool: String,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
@@ -208,6 +209,12 @@ impl Issuer {
     #[must_use]
     pub fn secret_files(&self) -> &[SecretFile] {
         &self.secrets
+    }
+
+    /// The folder of the pool of ready RSA keys, relative to the issuer directory.
+    #[must_use]
+    pub fn pool_folder(&self) -> &str {
+        &self.pool
     }
 
     /// Whether `issuer.toml` accepts a risk by name.

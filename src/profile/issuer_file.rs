@@ -52,7 +52,11 @@ pub(super) struct IssuerFile {
     pub(super) secrets: Vec<SecretFile>,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
+    pub(super) pool: String,
 }
+
+/// The folder of the key pool when the file names none.
+const POOL: &str = "pool";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +68,8 @@ struct File {
     pin_mailer_destination: Option<Spanned<String>>,
     issuer_return_destination: Spanned<String>,
     secrets: Secrets,
+    /// Folder of the pool of ready RSA keys.
+    pool: Option<Spanned<String>>,
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
@@ -183,7 +189,20 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             .into_iter()
             .map(|(kid, path)| SecretFile { kind: SecretKind::Envelope { kid }, path }),
     );
+    let pool = match file.pool {
+        None => POOL.to_owned(),
+        Some(path) => {
+            // Elsewhere in the directory it would be read as configuration.
+            let outside = path.get_ref().starts_with("../") || path.get_ref().starts_with('/');
+            if path.get_ref() != POOL && !outside {
+                let message = "pool: \"pool\", or a folder outside of the issuer directory (../ or /)";
+                source.error(path.span().start, "value", message);
+            }
+            path.into_inner()
+        }
+    };
     Some(IssuerFile {
+        pool,
         id,
         environment,
         destinations,

@@ -92,6 +92,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         secrets: main.secrets,
         accepted: main.accepted,
         identifiers: main.identifiers,
+        pool: main.pool,
         products,
         profiles: BTreeMap::new(),
         script_plans,

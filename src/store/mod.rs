@@ -9,6 +9,7 @@
 mod disk;
 mod error;
 mod lock;
+pub mod pool;
 
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use error::{Step, StoreError};

@@ -2,6 +2,7 @@
 
 use emv_dataprep::batch::{BatchError, Exit};
 use emv_dataprep::error::Error;
+use emv_dataprep::store::pool::PoolError;
 
 /// A command that did not run to its end: how the program ends, and words for people.
 #[derive(Debug)]
@@ -37,6 +38,20 @@ impl From<BatchError> for Failure {
             message.push_str("; prepare --resume completes the batch");
         }
         Self { exit: error.exit(), message }
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        let message = error.to_string();
+        match error {
+            PoolError::NoKey | PoolError::Segment { .. } => Self::refused(message),
+            PoolError::Store(_)
+            | PoolError::Keys(_)
+            | PoolError::Busy
+            | PoolError::Threads
+            | PoolError::Interrupted { .. } => Self::stopped(message),
+        }
     }
 }
 

@@ -16,6 +16,8 @@ use emv_dataprep::keys::{KeySource, PrivateJwk, SoftwareRing};
 use emv_dataprep::output::{FileDigest, KeyRecord};
 use emv_dataprep::profile::{Environment, Files, Finding, Issuer, Level, SecretKind};
 use emv_dataprep::secret::Secret;
+use emv_dataprep::store::Store;
+use emv_dataprep::store::pool::Pool;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -135,6 +137,16 @@ impl IssuerDir {
         Ok(())
     }
 
+    /// The pool of ready RSA keys.
+    pub fn pool<'a>(&self, keys: &'a OpenKeys) -> Result<Pool<'a>, Failure> {
+        Ok(Pool::new(&self.pool_folder(), Store::default(), keys.module.source())?)
+    }
+
+    /// The pool's folder.
+    pub fn pool_folder(&self) -> PathBuf {
+        self.root.join(self.issuer.pool_folder())
+    }
+
     /// Every key for the manifest.
     pub fn key_records(&self, keys: &OpenKeys) -> Vec<KeyRecord> {
         let ring = keys.module.source();
@@ -172,7 +184,8 @@ pub fn findings(root: &Path, today: CardDate) -> Result<(Option<IssuerDir>, Vec<
     Ok((issuer.map(|issuer| IssuerDir { root: root.to_owned(), files, issuer }), findings))
 }
 
-/// All text files of a directory by their paths in it. Hidden files and the folder `secrets` are no configuration.
+/// All text files of a directory by their paths in it. Hidden files, folders `secrets` and the key pool are no
+/// configuration.
 fn read_files(root: &Path) -> Result<Files, Failure> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -188,7 +201,8 @@ fn read_files(root: &Path) -> Result<Files, Failure> {
             let Some(text) = name.to_str() else {
                 return Err(Failure::refused(format!("{}: a name that is not UTF-8", path.display())));
             };
-            if text.starts_with('.') || text == "secrets" {
+            let is_pool = text == "pool" && folder.as_os_str().is_empty();
+            if text.starts_with('.') || text == "secrets" || is_pool {
                 continue;
             }
             let relative = folder.join(text);

@@ -1,6 +1,7 @@
 //! The `dataprep` program: command line, files, clock and environment around the library.
 #![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
 
+mod bench;
 mod calc;
 mod check;
 mod demo;
@@ -10,6 +11,7 @@ mod inspect;
 mod issuer_dir;
 mod keys;
 mod open;
+mod pool;
 mod prepare;
 mod self_test;
 mod terminal;
@@ -41,6 +43,8 @@ enum Command {
     SelfTest(self_test::Args),
     Keys(keys::Args),
     Calc(Box<calc::Args>),
+    Pool(pool::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +68,8 @@ fn main() -> ExitCode {
         Command::SelfTest(args) => self_test::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Calc(args) => calc::run(&args),
+        Command::Pool(args) => pool::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use emv_dataprep::batch::{
-    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, Layout, Resume, Settings,
-    Spool,
+    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, KeysFrom, Layout, Resume,
+    Settings, Spool,
 };
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::card::CardDate;
@@ -21,6 +21,7 @@ use jiff::tz::TimeZone;
 
 use crate::failure::{Done, Failure};
 use crate::issuer_dir::IssuerDir;
+use crate::pool::PoolKeys;
 use crate::{self_test, terminal};
 
 /// Positions in a block when nobody says otherwise.
@@ -61,6 +62,9 @@ pub struct Args {
     /// Positions in a block; default 1000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_BLOCK))]
     pub block: Option<u64>,
+    /// Take ready RSA keys from the issuer's pool; cards for which it has none get fresh ones
+    #[arg(long, conflicts_with = "seed")]
+    pub pool: bool,
     /// The manifest on standard output
     #[arg(long)]
     pub json: bool,
@@ -128,6 +132,9 @@ pub fn run(args: &Args) -> Done {
         counts.prepared,
         counts.rejected
     ));
+    if let Some(pool) = manifest.pool {
+        terminal::say(&format!("  {} keys out of the pool, {} made", pool.used, pool.fresh));
+    }
     for (code, n) in &counts.by_error {
         terminal::say(&format!("  {n} {code}"));
     }
@@ -208,6 +215,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         job.clean()?;
         return Ok(manifest.clone());
     }
+    let supply = if args.pool { PoolKeys::open(&dir, &keys)? } else { PoolKeys::none() };
     let cards = Cards {
         issuer: &dir.issuer,
         module: &keys.module,
@@ -215,7 +223,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         today: Start::read(&job.job.started)?.today,
         backend,
         scripts: Scripts::Build,
-        supply: None,
+        supply: supply.as_supply(),
         home: &home.id,
         // With a seed nothing but seed and orders may show in a card: not how the input was packed, on which the batch id
         // depends.
@@ -235,10 +243,12 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         environment: dir.issuer.environment().name().to_owned(),
         configuration,
         keys: dir.key_records(&keys),
+        keys_from: if args.pool { KeysFrom::Pool } else { KeysFrom::Fresh },
         now: Box::new(|| now().to_string()),
     };
     let manifest = batch::run(&job, &cards, Input::new(source, size)?, &settings, &facts);
     ticker.end();
+    supply.close();
     Ok(manifest?)
 }
 
@@ -282,7 +292,7 @@ fn digest_of(configuration: &[emv_dataprep::output::FileDigest]) -> [u8; 32] {
 }
 
 /// Becomes true when INT or TERM asks to stop; a second one ends the program at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         let again = signal_hook::flag::register_conditional_shutdown(

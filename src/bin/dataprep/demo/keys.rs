@@ -73,6 +73,8 @@ impl TestKeys {
         )?;
         made.add(seed, transport(3), tdes, None, "stations")?;
         made.add(seed, KeyRef::new(KeyUse::Mailer, KeyIndex(1)), tdes, None, "PIN-mailer printer")?;
+        let pool = KeyRef::new(KeyUse::Pool, KeyIndex(1));
+        made.add(seed, pool, KeyAlgorithm::Aes256, None, "pool of ready RSA keys")?;
         Ok(made)
     }
 
