@@ -147,7 +147,7 @@ fn rounded(rate: f64) -> String {
 /// How many RSA operations a backend likes together.
 const fn together(backend: Backend) -> usize {
     match backend {
-        Backend::Avx512 => 8,
-        Backend::Avx2 | Backend::Portable => 1,
+        Backend::Avx512 | Backend::Avx2 => 8,
+        Backend::Portable | Backend::Plain => 1,
     }
 }
