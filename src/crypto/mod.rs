@@ -5,6 +5,7 @@
 pub mod aes;
 pub mod backend;
 pub mod ecsdsa;
+pub mod ed25519;
 pub mod hash;
 pub mod mac;
 pub mod rng;
