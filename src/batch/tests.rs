@@ -292,6 +292,11 @@ impl Disk for FailingDisk {
         Ok(Box::new(FailingFile(OsDisk.create_new(path)?, Arc::clone(&self.0))))
     }
 
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.step()?;
+        Ok(Box::new(FailingFile(OsDisk.append(path)?, Arc::clone(&self.0))))
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.step()?;
         OsDisk.link(from, to)
