@@ -2,8 +2,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::bytes::hex_upper;
+use crate::crypto::ed25519::Ed25519Private;
 use crate::crypto::hash::sha256;
-use crate::output::{Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest};
+use crate::output::{
+    AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
+};
 use crate::store::FileWriter;
 
 use super::attempt::read_record;
@@ -17,6 +20,10 @@ pub struct Facts {
     pub configuration: Vec<FileDigest>,
     /// Every key.
     pub keys: Vec<KeyRecord>,
+    /// The audit log as it stands.
+    pub audit: AuditRecord,
+    /// Who answers for the manifest.
+    pub signer: Option<Ed25519Private>,
     /// The clock, RFC 3339.
     pub now: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -114,7 +121,7 @@ pub(super) fn finish(
     });
     store.sync_folder(layout.root())?;
     files.sort();
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         engine: job.engine.clone(),
         batch: job.batch.clone(),
@@ -127,8 +134,13 @@ pub(super) fn finish(
         seed_commitment: job.seed_commitment.clone(),
         counts,
         files,
+        audit: facts.audit.clone(),
         manifest_sha256: String::new(),
+        signature: None,
     };
+    if let Some(signer) = &facts.signer {
+        manifest.sign(signer);
+    }
     let text = manifest.to_json();
     store.publish(&layout.scratch("batch.json"), &layout.file(Layout::MANIFEST), text.as_bytes())?;
     clean(open)?;

@@ -157,6 +157,8 @@ impl<'a> Run<'a> {
             environment: "test".into(),
             configuration: Vec::new(),
             keys: Vec::new(),
+            audit: crate::output::AuditRecord::default(),
+            signer: None,
             now: Box::new(|| "2026-01-01T00:00:09Z".into()),
         };
         run(&job, &self.fake, input, &settings, &facts)

@@ -92,6 +92,14 @@ impl Ed25519Public {
     }
 }
 
+impl std::str::FromStr for Ed25519Public {
+    type Err = crate::error::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::from_hex(text)
+    }
+}
+
 impl fmt::Display for Ed25519Public {
     /// 64 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

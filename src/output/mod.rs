@@ -14,7 +14,10 @@ mod seal;
 mod status;
 
 pub use card_line::{CARD_FORMAT, MAILER_FORMAT, RETURN_FORMAT, card_line, mailer_line, return_line};
-pub use manifest::{Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest};
+pub use manifest::{
+    AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
+    SignatureRecord,
+};
 pub use recipients::{Opened, Recipients, open, recipient};
 pub use seal::{Form, Label, Sealer, Sheet, seal};
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};

@@ -8,6 +8,7 @@ use super::load::{self, Files};
 use super::oda_file::OdaKey;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
 use crate::card::CardDate;
+use crate::crypto::ed25519::Ed25519Public;
 use crate::keys::{KeyEntry, KeyIndex, KeyRef};
 
 /// Whether the issuer's keys and cards are real.
@@ -40,6 +41,7 @@ pub struct Issuer {
     pub(super) pin_mailer: Option<DestinationId>,
     pub(super) issuer_return: DestinationId,
     pub(super) secrets: Vec<SecretFile>,
+    pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) products: BTreeMap<String, Product>,
@@ -76,6 +78,12 @@ impl Issuer {
     #[must_use]
     pub const fn environment(&self) -> Environment {
         self.environment
+    }
+
+    /// The public key under which manifests and audit logs are signed.
+    #[must_use]
+    pub const fn signing_public_key(&self) -> Option<&Ed25519Public> {
+        self.signing_public_key.as_ref()
     }
 
     /// The product of this `cardProductId`.

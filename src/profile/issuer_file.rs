@@ -9,6 +9,7 @@ use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig
 use super::finding::Source;
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
 use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
 
@@ -28,6 +29,8 @@ pub enum SecretKind {
     KeyBlockProtection,
     /// The password of the issuer RSA keys.
     OdaPassword,
+    /// The Ed25519 private key that signs manifests and audit logs: 32 bytes, hexadecimal.
+    Signing,
     /// A private JWK that D1 encrypts card data for.
     Envelope {
         /// Its key id.
@@ -47,6 +50,7 @@ pub(super) struct IssuerFile {
     pub(super) pin_mailer: Option<DestinationId>,
     pub(super) issuer_return: Option<DestinationId>,
     pub(super) secrets: Vec<SecretFile>,
+    pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
 }
@@ -60,7 +64,8 @@ struct File {
     default_central_destination: Option<Spanned<String>>,
     pin_mailer_destination: Option<Spanned<String>>,
     issuer_return_destination: Spanned<String>,
-    secrets: Secrets,
+    signing_public_key: Option<Spanned<String>>,
+    secrets: Spanned<Secrets>,
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
@@ -75,6 +80,7 @@ struct File {
 struct Secrets {
     key_block_protection_key: String,
     oda_password: Option<String>,
+    signing_key: Option<String>,
     #[serde(default)]
     envelope: BTreeMap<String, String>,
 }
@@ -168,16 +174,31 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
     {
         source.error(0, "destination", "the PIN-mailer destination needs pin_key, the index of a mailer key");
     }
-    let mut secrets = vec![SecretFile {
-        kind: SecretKind::KeyBlockProtection,
-        path: file.secrets.key_block_protection_key,
-    }];
-    secrets.extend(file.secrets.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
+    let secrets_at = file.secrets.span().start;
+    let files = file.secrets.into_inner();
+    let signing_public_key = match (&file.signing_public_key, &files.signing_key) {
+        (None, None) => {
+            if environment == Environment::Production {
+                source.error(
+                    secrets_at,
+                    "signing-key",
+                    "no signing_key: manifests and audit logs would not be signed",
+                );
+            }
+            None
+        }
+        (Some(text), Some(_)) => source.value::<Ed25519Public>("signing_public_key", text),
+        _ => {
+            source.error(secrets_at, "signing-key", "signing_key and signing_public_key stand together");
+            None
+        }
+    };
+    let mut secrets =
+        vec![SecretFile { kind: SecretKind::KeyBlockProtection, path: files.key_block_protection_key }];
+    secrets.extend(files.signing_key.map(|path| SecretFile { kind: SecretKind::Signing, path }));
+    secrets.extend(files.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
     secrets.extend(
-        file.secrets
-            .envelope
-            .into_iter()
-            .map(|(kid, path)| SecretFile { kind: SecretKind::Envelope { kid }, path }),
+        files.envelope.into_iter().map(|(kid, path)| SecretFile { kind: SecretKind::Envelope { kid }, path }),
     );
     Some(IssuerFile {
         id,
@@ -187,6 +208,7 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         pin_mailer,
         issuer_return,
         secrets,
+        signing_public_key,
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,
     })

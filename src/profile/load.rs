@@ -82,6 +82,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         pin_mailer: main.pin_mailer,
         issuer_return: main.issuer_return?,
         secrets: main.secrets,
+        signing_public_key: main.signing_public_key,
         accepted: main.accepted,
         identifiers: main.identifiers,
         products,

@@ -1,12 +1,14 @@
 //! The `dataprep` program: command line, files, clock and environment around the library.
 #![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
 
+mod audit;
 mod check;
 mod demo;
 mod demo_command;
 mod failure;
 mod inspect;
 mod issuer_dir;
+mod journal;
 mod keys;
 mod open;
 mod prepare;
@@ -39,6 +41,7 @@ enum Command {
     Inspect(inspect::Args),
     SelfTest(self_test::Args),
     Keys(keys::Args),
+    Audit(audit::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::SelfTest(args) => self_test::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Audit(args) => audit::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

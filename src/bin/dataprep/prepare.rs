@@ -16,11 +16,13 @@ use emv_dataprep::crypto::rng::{Purpose, Seed};
 use emv_dataprep::output::{Manifest, Recipients, Sealer};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
 use emv_dataprep::store::Store;
+use emv_dataprep::store::audit::{Event, Text};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::failure::{Done, Failure};
 use crate::issuer_dir::IssuerDir;
+use crate::journal::{self, Journal};
 use crate::{self_test, terminal};
 
 /// Positions in a block when nobody says otherwise.
@@ -55,6 +57,12 @@ pub struct Args {
     /// Complete the batch that stands in the output folder
     #[arg(long)]
     pub resume: bool,
+    /// Who runs this, for the audit log; default the user id
+    #[arg(long, value_name = "NAME")]
+    pub operator: Option<String>,
+    /// Why the batch is taken up again, for the audit log
+    #[arg(long, value_name = "TEXT", requires = "resume")]
+    pub reason: Option<String>,
     /// Threads; default one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -142,6 +150,12 @@ pub fn run(args: &Args) -> Done {
 
 /// Runs the whole batch: its manifest.
 pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
+    // Read here and not by the command line's parser, which repeats what it refuses.
+    let said = |name: &str, text: &Option<String>| {
+        let parsed = text.as_ref().map(|t| t.parse::<Text>()).transpose();
+        parsed.map_err(|e| Failure::usage(format!("{name}: {e}")))
+    };
+    let (operator, reason) = (said("--operator", &args.operator)?, said("--reason", &args.reason)?);
     let stop = stop_on_signals()?;
     self_test::at_start()?;
     let backend = backend()?;
@@ -187,6 +201,10 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     };
     let batch_id = || Job::batch_id(seed.as_ref(), &description.configuration, known);
     let job = batch::open(&args.out, Store::default(), resume, &description, batch_id)?;
+    let store = Store::default();
+    let who = journal::who(operator.as_ref())?;
+    let signer = dir.signing_key()?;
+    let mut journal = Journal::open(&store, &args.out, signer.as_ref(), who, clock)?;
     let size = usize::try_from(job.job.block).unwrap_or(usize::MAX);
     if let Some(manifest) = &job.finished {
         let read = match known {
@@ -206,7 +224,23 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             }
         }
         job.clean()?;
+        journal.finished(manifest)?;
         return Ok(manifest.clone());
+    }
+    let entries = journal.record().entries;
+    let mut facts = vec![
+        ("batch", job.job.batch.clone()),
+        ("engine", job.job.engine.clone()),
+        ("configuration", job.job.configuration.clone()),
+        ("backend", backend.to_string()),
+    ];
+    facts.extend(known.map(|digest| ("input", hex_upper(&digest))));
+    if entries == 0 {
+        journal.add(Event::BatchStarted, facts)?;
+    } else {
+        let reason = reason.as_ref().map_or("not given", Text::as_str);
+        facts.push(("reason", reason.to_owned()));
+        journal.add(Event::BatchResumed, facts)?;
     }
     let cards = Cards {
         issuer: &dir.issuer,
@@ -235,11 +269,28 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         environment: dir.issuer.environment().name().to_owned(),
         configuration,
         keys: dir.key_records(&keys),
-        now: Box::new(|| now().to_string()),
+        audit: journal.record(),
+        signer: dir.signing_key()?,
+        now: Box::new(clock),
     };
     let manifest = batch::run(&job, &cards, Input::new(source, size)?, &settings, &facts);
     ticker.end();
-    Ok(manifest?)
+    match manifest {
+        Ok(manifest) => {
+            journal.finished(&manifest)?;
+            Ok(manifest)
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            // What stopped the batch is told in any case; a log that cannot be written must not hide it.
+            let _ = journal.add(Event::BatchStopped, [("exit", (failure.exit as u8).to_string())]);
+            Err(failure)
+        }
+    }
+}
+
+fn clock() -> String {
+    now().to_string()
 }
 
 /// The orders, and their digest when it is known before they are read.

@@ -195,8 +195,11 @@ impl Head {
         if self.public_key.as_deref() != Some(key.to_string().as_str()) {
             return Err(ErrorKind::Crypto("the head is signed by another key").into());
         }
-        let signature = array_from_hex(signature)?;
-        key.verify(HEAD_CONTEXT, &signed(self.entries, &array_from_hex(&self.digest)?), &signature)
+        let value = array_from_hex(signature)?;
+        if hex_upper(&value) != *signature {
+            return Err(ErrorKind::Format("upper-case hexadecimal").into());
+        }
+        key.verify(HEAD_CONTEXT, &signed(self.entries, &array_from_hex(&self.digest)?), &value)
     }
 }
 
