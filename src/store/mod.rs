@@ -9,6 +9,7 @@
 pub mod audit;
 mod disk;
 mod error;
+pub mod ledger;
 mod lock;
 
 pub use disk::{Disk, DiskFile, OsDisk};
