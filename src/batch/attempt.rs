@@ -187,6 +187,10 @@ pub(super) fn publish(store: &Store, layout: &Layout, record: &BlockRecord) -> R
 fn count(outcomes: &[Outcome]) -> Counts {
     let mut counts = Counts { orders: outcomes.len() as u64, ..Counts::default() };
     for (outcome, _) in outcomes {
+        if outcome.earlier {
+            counts.repeated = counts.repeated.saturating_add(1);
+            continue;
+        }
         let (total, name) = match (&outcome.rejection, outcome.channel) {
             (None, Some(channel)) => {
                 counts.prepared = counts.prepared.saturating_add(1);

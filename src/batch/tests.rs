@@ -152,6 +152,7 @@ impl<'a> Run<'a> {
             sealer: self.sealed.then_some(&Envelope as &dyn Sealer),
             stop: self.stop,
             progress: &NoProgress,
+            ledger: None,
         };
         let facts = Facts {
             environment: "test".into(),

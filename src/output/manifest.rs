@@ -115,10 +115,18 @@ pub struct Counts {
     pub prepared: u64,
     /// Orders rejected.
     pub rejected: u64,
+    /// Orders that an earlier batch prepared: nothing is made for them again. Absent without.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated: u64,
     /// Cards prepared, by channel.
     pub by_channel: BTreeMap<String, u64>,
     /// Orders rejected, by errorCode.
     pub by_error: BTreeMap<String, u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A file of the batch.
@@ -141,6 +149,7 @@ impl Counts {
         self.orders = self.orders.saturating_add(part.orders);
         self.prepared = self.prepared.saturating_add(part.prepared);
         self.rejected = self.rejected.saturating_add(part.rejected);
+        self.repeated = self.repeated.saturating_add(part.repeated);
         for (whole, part) in [(&mut self.by_channel, &part.by_channel), (&mut self.by_error, &part.by_error)]
         {
             for (name, count) in part {
@@ -221,6 +230,7 @@ mod tests {
             orders: 3,
             prepared: 2,
             rejected: 1,
+            repeated: 0,
             by_channel: [("THALES".to_owned(), 2)].into(),
             by_error: [("CRYPTO_ERROR".to_owned(), 1)].into(),
         };

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::card_profile::Profile;
 use super::finding::Finding;
 use super::identifier::{self, Identifiers};
-use super::issuer_file::SecretFile;
+use super::issuer_file::{LedgerConfig, SecretFile};
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
@@ -42,6 +42,7 @@ pub struct Issuer {
     pub(super) issuer_return: DestinationId,
     pub(super) secrets: Vec<SecretFile>,
     pub(super) signing_public_key: Option<Ed25519Public>,
+    pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) products: BTreeMap<String, Product>,
@@ -84,6 +85,12 @@ impl Issuer {
     #[must_use]
     pub const fn signing_public_key(&self) -> Option<&Ed25519Public> {
         self.signing_public_key.as_ref()
+    }
+
+    /// Where the ledger is, and what it lets pass.
+    #[must_use]
+    pub const fn ledger(&self) -> &LedgerConfig {
+        &self.ledger
     }
 
     /// The product of this `cardProductId`.

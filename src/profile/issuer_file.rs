@@ -38,6 +38,24 @@ pub enum SecretKind {
     },
 }
 
+/// Where the ledger is, and what it lets pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// Path of the database, relative to the issuer directory; none when only `--ledger` may name one.
+    pub file: Option<String>,
+    /// Index of the key of use `ledger`.
+    pub key: KeyIndex,
+    /// Ids of `services.issuance` that may make a card again.
+    pub reissue: BTreeSet<String>,
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        let reissue = ["RENEWAL", "REPLACEMENT"].map(str::to_owned).into();
+        Self { file: None, key: KeyIndex(1), reissue }
+    }
+}
+
 /// Risks that can be accepted by name.
 const RISKS: [&str; 1] = ["static-transport-of-pins"];
 
@@ -51,6 +69,7 @@ pub(super) struct IssuerFile {
     pub(super) issuer_return: Option<DestinationId>,
     pub(super) secrets: Vec<SecretFile>,
     pub(super) signing_public_key: Option<Ed25519Public>,
+    pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
 }
@@ -69,6 +88,7 @@ struct File {
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
+    ledger: Option<Spanned<RawLedger>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
     #[serde(default)]
@@ -83,6 +103,14 @@ struct Secrets {
     signing_key: Option<String>,
     #[serde(default)]
     envelope: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLedger {
+    file: String,
+    key: Option<Spanned<String>>,
+    reissue: Option<BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -193,6 +221,24 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             None
         }
     };
+    let ledger = match file.ledger {
+        None => {
+            if environment == Environment::Production {
+                source.warning(secrets_at, "ledger", "no ledger: prepare asks for --ledger in production");
+            }
+            LedgerConfig::default()
+        }
+        Some(raw) => {
+            let raw = raw.into_inner();
+            let usual = LedgerConfig::default();
+            let key = raw.key.as_ref().map_or(Some(usual.key), |text| source.value::<KeyIndex>("key", text));
+            LedgerConfig {
+                file: Some(raw.file),
+                key: key.unwrap_or(usual.key),
+                reissue: raw.reissue.unwrap_or(usual.reissue),
+            }
+        }
+    };
     let mut secrets =
         vec![SecretFile { kind: SecretKind::KeyBlockProtection, path: files.key_block_protection_key }];
     secrets.extend(files.signing_key.map(|path| SecretFile { kind: SecretKind::Signing, path }));
@@ -209,6 +255,7 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         issuer_return,
         secrets,
         signing_public_key,
+        ledger,
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,
     })

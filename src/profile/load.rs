@@ -83,6 +83,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         issuer_return: main.issuer_return?,
         secrets: main.secrets,
         signing_public_key: main.signing_public_key,
+        ledger: main.ledger,
         accepted: main.accepted,
         identifiers: main.identifiers,
         products,

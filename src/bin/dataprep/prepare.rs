@@ -5,23 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use emv_dataprep::batch::{
-    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, Layout, Resume, Settings,
-    Spool,
+    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, Layout, LedgerTags, Resume,
+    Settings, Spool,
 };
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::card::CardDate;
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
+use emv_dataprep::keys::{KeyRef, KeySource as _, KeyUse};
 use emv_dataprep::output::{Manifest, Recipients, Sealer};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
 use emv_dataprep::store::Store;
 use emv_dataprep::store::audit::{Event, Text};
+use emv_dataprep::store::ledger::Ledger;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::failure::{Done, Failure};
-use crate::issuer_dir::IssuerDir;
+use crate::issuer_dir::{IssuerDir, OpenKeys};
 use crate::journal::{self, Journal};
 use crate::{self_test, terminal};
 
@@ -57,6 +59,9 @@ pub struct Args {
     /// Complete the batch that stands in the output folder
     #[arg(long)]
     pub resume: bool,
+    /// The ledger: what earlier batches have prepared is not made again; default what issuer.toml names
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
     /// Who runs this, for the audit log; default the user id
     #[arg(long, value_name = "NAME")]
     pub operator: Option<String>,
@@ -139,6 +144,9 @@ pub fn run(args: &Args) -> Done {
     for (code, n) in &counts.by_error {
         terminal::say(&format!("  {n} {code}"));
     }
+    if counts.repeated > 0 {
+        terminal::say(&format!("  {} were prepared by an earlier batch", counts.repeated));
+    }
     if counts.rejected > 0 {
         terminal::say(&format!("see {}", args.out.join(Layout::REJECTED).display()));
     }
@@ -179,6 +187,11 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             open.id
         )));
     }
+    let ledger = ledger(args, &dir)?;
+    let tags = match &ledger {
+        None => None,
+        Some(_) => Some(tags(&dir, &keys)?),
+    };
     let home =
         dir.issuer.issuer_return().ok_or_else(|| Failure::refused("issuer.toml names no issuer return"))?;
 
@@ -256,6 +269,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         first_serial: seed
             .as_ref()
             .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
+        tags,
     };
     let ticker = terminal::Ticker::new();
     let settings = Settings {
@@ -264,6 +278,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         sealer: (!args.plain).then_some(&recipients as &dyn Sealer),
         stop: &stop,
         progress: &ticker,
+        ledger: ledger.as_ref(),
     };
     let facts = Facts {
         environment: dir.issuer.environment().name().to_owned(),
@@ -291,6 +306,29 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
 
 fn clock() -> String {
     now().to_string()
+}
+
+/// The ledger that the command line or `issuer.toml` names.
+fn ledger(args: &Args, dir: &IssuerDir) -> Result<Option<Ledger>, Failure> {
+    let configured = dir.issuer.ledger().file.as_ref().map(|file| dir.root.join(file));
+    let Some(path) = args.ledger.clone().or(configured) else {
+        if dir.is_test() {
+            return Ok(None);
+        }
+        return Err(Failure::refused("no ledger: name one in issuer.toml or with --ledger"));
+    };
+    Ok(Some(Ledger::open(&path).map_err(BatchError::from)?))
+}
+
+fn tags<'a>(dir: &'a IssuerDir, keys: &'a OpenKeys) -> Result<LedgerTags<'a>, Failure> {
+    let config = dir.issuer.ledger();
+    let key = KeyRef::new(KeyUse::Ledger, config.key);
+    let source = keys.module.source();
+    // Asked now, so that a missing key stops the start and not the first block.
+    source
+        .hmac_sha256(key, &[b""])
+        .map_err(|e| Failure::refused(format!("the ledger needs key {key}: {e}")))?;
+    Ok(LedgerTags { source, key, reissue: &config.reissue })
 }
 
 /// The orders, and their digest when it is known before they are read.

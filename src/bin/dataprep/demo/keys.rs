@@ -73,6 +73,13 @@ impl TestKeys {
         )?;
         made.add(seed, transport(3), tdes, None, "stations")?;
         made.add(seed, KeyRef::new(KeyUse::Mailer, KeyIndex(1)), tdes, None, "PIN-mailer printer")?;
+        made.add(
+            seed,
+            KeyRef::new(KeyUse::Ledger, KeyIndex(1)),
+            KeyAlgorithm::Hmac,
+            None,
+            "tags of the ledger",
+        )?;
         Ok(made)
     }
 
