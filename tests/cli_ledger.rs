@@ -61,11 +61,12 @@ fn an_order_is_prepared_once() {
         if order.get("issuerRequestId").is_some() {
             order["issuerRequestId"] = json!(id);
         }
-        // D1 knows the member inside the order too.
-        if order["order"].get("issuerRequestId").is_some() {
-            order["order"]["issuerRequestId"] = json!(id);
+        // D1's own form has the order's members beside the cardId.
+        let members = if order.get("order").is_some() { &mut order["order"] } else { &mut order };
+        if members.get("issuerRequestId").is_some() {
+            members["issuerRequestId"] = json!(id);
         }
-        order["order"]["services"]["issuance"] = json!(issuance);
+        members["services"]["issuance"] = json!(issuance);
         order
     };
     let mut other: Vec<Value> =
