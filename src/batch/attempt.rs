@@ -194,6 +194,10 @@ fn pool_counts(outcomes: &[Outcome]) -> PoolCounts {
 fn count(outcomes: &[Outcome]) -> Counts {
     let mut counts = Counts { orders: outcomes.len() as u64, ..Counts::default() };
     for (outcome, _) in outcomes {
+        if outcome.earlier {
+            counts.repeated = counts.repeated.saturating_add(1);
+            continue;
+        }
         let (total, name) = match (&outcome.rejection, outcome.channel) {
             (None, Some(channel)) => {
                 counts.prepared = counts.prepared.saturating_add(1);

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
@@ -9,7 +9,7 @@ use crate::crypto::hash::sha256;
 use crate::crypto::rng::Seed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::issuer::SecurityModule;
-use crate::keys::{PrivateJwk, jwe};
+use crate::keys::{KeyRef, KeySource, PrivateJwk, jwe};
 use crate::order::{EnvelopeOpener, OpenError, RawOrder, parse_order};
 use crate::output::{PoolCounts, card_line, mailer_line, return_line};
 use crate::prepare::{
@@ -17,6 +17,7 @@ use crate::prepare::{
     prepare_batch,
 };
 use crate::profile::{DestinationId, Issuer};
+use crate::store::ledger::{Again, Claim, Tag};
 
 use super::pipeline::{BlockNumber, Head, Made, Pipeline};
 
@@ -71,6 +72,46 @@ pub struct Cards<'a> {
     pub home: &'a DestinationId,
     /// Where the serial numbers of certificates begin.
     pub first_serial: FirstSerial,
+    /// Who makes the ledger's tags.
+    pub tags: Option<LedgerTags<'a>>,
+}
+
+/// Makes the keyed tags of the ledger.
+#[derive(Clone, Copy)]
+pub struct LedgerTags<'a> {
+    /// Works with the key.
+    pub source: &'a (dyn KeySource + Sync),
+    /// The key, of use `ledger`.
+    pub key: KeyRef,
+    /// Ids of `services.issuance` that make a card again.
+    pub reissue: &'a BTreeSet<String>,
+}
+
+impl LedgerTags<'_> {
+    fn claim(&self, request: &CardRequest) -> Result<Claim> {
+        let mut card = Zeroizing::new(b"emv-dataprep/ledger/card/1\0".to_vec());
+        card.extend_from_slice(request.data.pan.to_text().as_bytes());
+        card.push(b'/');
+        card.extend_from_slice(request.data.expiry.yymm().as_bytes());
+        card.push(request.data.psn.unwrap_or_default().bcd());
+        let said = request.said();
+        let content = Zeroizing::new([b"emv-dataprep/ledger/content/1\0", said.as_slice()].concat());
+        let id = request.issuer_request_id.as_ref();
+        let id = id.map(|id| [b"emv-dataprep/ledger/request/1\0", id.as_str().as_bytes()].concat());
+        let mut messages: Vec<&[u8]> = vec![&card, &content];
+        messages.extend(id.as_deref());
+        let tags = self.source.hmac_sha256(self.key, &messages)?;
+        let tag = |at: usize| -> Option<Tag> { tags.get(at)?.first_chunk().copied() };
+        let missing = || Error::new(ErrorKind::Internal("a tag of the ledger is missing"));
+        let again = self.reissue.contains(&request.services.issuance);
+        Ok(Claim {
+            position: request.position,
+            request: tag(2),
+            content: tag(1).ok_or_else(missing)?,
+            card: tag(0).ok_or_else(missing)?,
+            again: if again { Again::Allowed } else { Again::Refused },
+        })
+    }
 }
 
 impl std::fmt::Debug for Cards<'_> {
@@ -113,6 +154,10 @@ impl Pipeline for Cards<'_> {
         let (id, place) = (carrier.multi_card_id.as_ref()?, carrier.multi_card_order?);
         let digest = sha256(&[b"carrier place", &[place], id.as_bytes()]);
         hex_upper(digest.get(..24)?).parse().ok()
+    }
+
+    fn claim(&self, request: &CardRequest) -> Result<Option<Claim>> {
+        self.tags.map(|tags| tags.claim(request)).transpose()
     }
 
     fn begin(&self, seed: &Seed, block: BlockNumber) -> Result<TransportKeys> {

@@ -2,6 +2,7 @@ use std::io;
 
 use crate::error::Error;
 use crate::store::StoreError;
+use crate::store::ledger::LedgerError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,9 @@ pub enum BatchError {
     /// The input is compressed and damaged.
     #[error("read the orders: the compressed input is damaged: {0}")]
     DamagedInput(#[source] io::Error),
+    /// The ledger.
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
     /// The key source or the random numbers are lost.
     #[error("{0}")]
     Lost(Error),
@@ -58,7 +62,12 @@ impl BatchError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Refused(_) | Self::DamagedInput(_) | Self::Internal(_) => Exit::Refused,
-            Self::Busy | Self::Store(_) | Self::Input(_) | Self::Lost(_) | Self::Interrupted => Exit::Stopped,
+            Self::Busy
+            | Self::Store(_)
+            | Self::Ledger(_)
+            | Self::Input(_)
+            | Self::Lost(_)
+            | Self::Interrupted => Exit::Stopped,
         }
     }
 }

@@ -2,9 +2,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::bytes::hex_upper;
+use crate::crypto::ed25519::Ed25519Private;
 use crate::crypto::hash::sha256;
 use crate::output::{
-    Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest, PoolCounts,
+    AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
+    PoolCounts,
 };
 use crate::store::FileWriter;
 
@@ -21,6 +23,10 @@ pub struct Facts {
     pub keys: Vec<KeyRecord>,
     /// Where RSA keys of cards come from.
     pub keys_from: KeysFrom,
+    /// The audit log as it stands.
+    pub audit: AuditRecord,
+    /// Who answers for the manifest.
+    pub signer: Option<Ed25519Private>,
     /// The clock, RFC 3339.
     pub now: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -130,7 +136,7 @@ pub(super) fn finish(
     });
     store.sync_folder(layout.root())?;
     files.sort();
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         engine: job.engine.clone(),
         batch: job.batch.clone(),
@@ -145,8 +151,13 @@ pub(super) fn finish(
         // A batch that was completed without its pool says what it took from it before.
         pool: (facts.keys_from == KeysFrom::Pool || pool.used > 0).then_some(pool),
         files,
+        audit: facts.audit.clone(),
         manifest_sha256: String::new(),
+        signature: None,
     };
+    if let Some(signer) = &facts.signer {
+        manifest.sign(signer);
+    }
     let text = manifest.to_json();
     store.publish(&layout.scratch("batch.json"), &layout.file(Layout::MANIFEST), text.as_bytes())?;
     clean(open)?;

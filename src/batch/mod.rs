@@ -40,7 +40,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-pub use cards::{Cards, EnvelopeKeys};
+pub use cards::{Cards, EnvelopeKeys, LedgerTags};
 pub use error::{BatchError, Exit};
 pub use finish::{Facts, KeysFrom};
 pub use input::{Input, InputSource, Spool, file_digest};

@@ -9,6 +9,7 @@ use crate::order::RawOrder;
 use crate::output::PoolCounts;
 use crate::prepare::Rejection;
 use crate::profile::{Channel, DestinationId};
+use crate::store::ledger::Claim;
 
 /// Number of a block of positions: 0 for the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +73,15 @@ pub trait Pipeline: Sync {
     fn carrier_place(&self, request: &Self::Request) -> Option<CardId> {
         let _ = request;
         None
+    }
+
+    /// What the ledger is asked about an order.
+    ///
+    /// # Errors
+    /// Whatever stops the batch.
+    fn claim(&self, request: &Self::Request) -> Result<Option<Claim>> {
+        let _ = request;
+        Ok(None)
     }
 
     /// Makes what a block needs once.

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -10,6 +10,7 @@ use crate::card::CardId;
 use crate::crypto::rng::Seed;
 use crate::output::{Counts, Manifest, OrderOutcome, Sealer, StatusLine};
 use crate::prepare::Rejection;
+use crate::store::ledger::{Claim, Ledger, Verdict};
 
 use super::attempt::{self, Frame, Outcome};
 use super::finish::{self, Facts};
@@ -37,6 +38,8 @@ pub struct Settings<'a> {
     pub stop: &'a AtomicBool,
     /// Who is told of every block.
     pub progress: &'a dyn Progress,
+    /// What earlier batches have prepared.
+    pub ledger: Option<&'a Ledger>,
 }
 
 impl std::fmt::Debug for Settings<'_> {
@@ -81,6 +84,9 @@ pub fn run<P: Pipeline>(
         turns: Turns::new(Seen::new(&job.layout.scratch("card-ids"))?),
         failure: Mutex::new(None),
     };
+    if let Some(ledger) = settings.ledger {
+        ledger.recover(&job.job.batch, |block| shared.prepared_of(BlockNumber(block)))?;
+    }
     let (sender, receiver) = sync_channel(1);
     let receiver = Mutex::new(receiver);
     let blocks = std::thread::scope(|scope| {
@@ -175,10 +181,15 @@ impl<P: Pipeline> Shared<'_, P> {
         drop(block.orders);
         let ids = parsed.iter().filter_map(|(head, _)| Some((head.position, head.card_id.as_ref()?)));
         let places = self.places(&parsed);
+        let claims = self.claims(&parsed)?;
         let used = self.turns.take(block.number, |seen| {
             let ids = seen.block(ids)?;
             let places = seen.block(places.iter().map(|(position, place)| (*position, place)))?;
-            Ok(Used { ids, places })
+            // In input order too: of two orders for one card the first is made.
+            let claims =
+                claims.into_iter().filter(|c| !ids.contains(&c.position) && !places.contains(&c.position));
+            let known = self.reserve(block.number, &claims.collect::<Vec<_>>())?;
+            Ok(Used { ids, places, known })
         })?;
 
         let fresh;
@@ -198,8 +209,44 @@ impl<P: Pipeline> Shared<'_, P> {
             issuer_return: self.pipeline.issuer_return(),
         };
         let record = attempt::commit(&frame, block.number, block.input, seed, &outcomes)?;
+        if let Some(ledger) = self.settings.ledger {
+            let prepared = self.prepared(&record)?;
+            ledger.confirm(&job.batch, block.number.0, |position| prepared.contains(&position))?;
+        }
         attempt::publish(store, layout, &record)?;
         Ok(record)
+    }
+
+    /// What the ledger is asked about the orders of a block.
+    fn claims(&self, parsed: &Parsed<P::Request>) -> Result<Vec<Claim>, BatchError> {
+        if self.settings.ledger.is_none() {
+            return Ok(Vec::new());
+        }
+        let requests: Vec<&P::Request> =
+            parsed.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
+        let claims: crate::error::Result<Vec<Option<Claim>>> =
+            self.pool.install(|| requests.par_iter().map(|request| self.pipeline.claim(request)).collect());
+        Ok(claims.map_err(BatchError::Lost)?.into_iter().flatten().collect())
+    }
+
+    /// What the ledger says of the orders that are not new.
+    fn reserve(&self, block: BlockNumber, claims: &[Claim]) -> Result<BTreeMap<u64, Verdict>, BatchError> {
+        let Some(ledger) = self.settings.ledger else { return Ok(BTreeMap::new()) };
+        let verdicts = ledger.reserve(&self.job.job.batch, block.0, claims)?;
+        let known = claims.iter().zip(verdicts).filter(|(_, verdict)| *verdict != Verdict::Reserved);
+        Ok(known.map(|(claim, verdict)| (claim.position, verdict)).collect())
+    }
+
+    /// Positions of a block that has a record whose cards it prepared.
+    fn prepared_of(&self, block: BlockNumber) -> Result<Option<Vec<u64>>, BatchError> {
+        let OpenJob { job, layout, store, .. } = self.job;
+        let record = attempt::read_record(store, layout, &job.batch, block)?;
+        record.map(|record| self.prepared(&record)).transpose()
+    }
+
+    fn prepared(&self, record: &BlockRecord) -> Result<Vec<u64>, BatchError> {
+        let lines = self.statuses(record)?;
+        Ok(lines.iter().filter(|l| l.is_prepared() && !l.earlier).map(|l| l.position).collect())
     }
 
     /// The places on shared carriers that the orders of a block take.
@@ -212,17 +259,15 @@ impl<P: Pipeline> Shared<'_, P> {
 
     /// cardIds of a committed block, from its statuses.
     fn committed_ids(&self, record: &BlockRecord) -> Result<Vec<(u64, CardId)>, BatchError> {
+        let id = |line: StatusLine| Some((line.position, line.card_id?.parse().ok()?));
+        Ok(self.statuses(record)?.into_iter().filter_map(id).collect())
+    }
+
+    fn statuses(&self, record: &BlockRecord) -> Result<Vec<StatusLine>, BatchError> {
         let text = finish::part(self.job, record, &record.status)?;
         let damaged = || BatchError::Refused("a committed status cannot be read".to_owned());
         let text = String::from_utf8(text).map_err(|_| damaged())?;
-        let mut ids = Vec::new();
-        for line in text.lines() {
-            let line = StatusLine::read(line).map_err(|_| damaged())?;
-            if let Some(id) = line.card_id.and_then(|id| id.parse().ok()) {
-                ids.push((line.position, id));
-            }
-        }
-        Ok(ids)
+        text.lines().map(|line| StatusLine::read(line).map_err(|_| damaged())).collect()
     }
 
     fn parse(&self, order: &crate::order::RawOrder) -> (Head, Result<P::Request, Rejection>) {
@@ -266,27 +311,46 @@ impl<P: Pipeline> Shared<'_, P> {
         let mut heads = Vec::with_capacity(chunk.len());
         let mut requests = Vec::new();
         for (head, parsed) in chunk {
+            let known = used.known.get(&head.position);
             let parsed = if used.ids.contains(&head.position) {
                 Err(Rejection::value("cardId", "this cardId was used before in this batch"))
             } else if used.places.contains(&head.position) {
                 let field = "order.cardCarrierConfig.multiCardOrder";
                 Err(Rejection::value(field, "another card of this batch has this place on the carrier"))
+            } else if let Some(rejection) = known.and_then(|verdict| known_before(*verdict)) {
+                Err(rejection)
             } else {
                 parsed
             };
+            let earlier = known == Some(&Verdict::Earlier);
             let rejection = match parsed {
+                Ok(_) if earlier => None,
                 Ok(request) => {
                     requests.push(request);
                     None
                 }
                 Err(rejection) => Some(rejection),
             };
-            heads.push((head, rejection));
+            heads.push((head, rejection, earlier));
         }
         let mut made = self.made(seed, keys, &requests)?.into_iter();
-        let outcomes = heads.into_iter().map(|(head, rejection)| {
+        let outcomes = heads.into_iter().map(|(head, rejection, earlier)| {
             let result = match rejection {
                 Some(rejection) => Err(rejection),
+                None if earlier => {
+                    let Head { position, card_id, issuer_request_id, channel, destination } = head;
+                    let rejection = None;
+                    let outcome = OrderOutcome {
+                        position,
+                        card_id,
+                        issuer_request_id,
+                        channel,
+                        destination,
+                        rejection,
+                        earlier,
+                    };
+                    return (outcome, None);
+                }
                 None => made.next().unwrap_or_else(|| Err(our_fault())),
             };
             let (made, rejection) = match result {
@@ -294,7 +358,16 @@ impl<P: Pipeline> Shared<'_, P> {
                 Err(rejection) => (None, Some(rejection)),
             };
             let Head { position, card_id, issuer_request_id, channel, destination } = head;
-            (OrderOutcome { position, card_id, issuer_request_id, channel, destination, rejection }, made)
+            let outcome = OrderOutcome {
+                position,
+                card_id,
+                issuer_request_id,
+                channel,
+                destination,
+                rejection,
+                earlier: false,
+            };
+            (outcome, made)
         });
         Ok(outcomes.collect())
     }
@@ -328,6 +401,24 @@ impl<P: Pipeline> Shared<'_, P> {
 
     fn has_failed(&self) -> bool {
         lock(&self.failure).is_some()
+    }
+}
+
+/// The refusal of an order that the ledger knows; none for one that an earlier batch prepared.
+fn known_before(verdict: Verdict) -> Option<Rejection> {
+    match verdict {
+        Verdict::Reserved | Verdict::Earlier => None,
+        Verdict::OtherContent => {
+            Some(Rejection::value("issuerRequestId", "another order had this issuerRequestId"))
+        }
+        Verdict::CardTaken => Some(Rejection::not_allowed(
+            "order.services.issuance",
+            "this card was made before, and the issuance does not replace it",
+        )),
+        Verdict::UnderWay => Some(Rejection::not_allowed(
+            "order.services.issuance",
+            "this card is under way in a batch that is not finished",
+        )),
     }
 }
 
@@ -385,4 +476,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Used {
     ids: BTreeSet<u64>,
     places: BTreeSet<u64>,
+    /// Orders that are not new to the ledger.
+    known: BTreeMap<u64, Verdict>,
 }

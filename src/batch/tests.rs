@@ -153,12 +153,15 @@ impl<'a> Run<'a> {
             sealer: self.sealed.then_some(&Envelope as &dyn Sealer),
             stop: self.stop,
             progress: &NoProgress,
+            ledger: None,
         };
         let facts = Facts {
             environment: "test".into(),
             configuration: Vec::new(),
             keys: Vec::new(),
             keys_from: KeysFrom::Fresh,
+            audit: crate::output::AuditRecord::default(),
+            signer: None,
             now: Box::new(|| "2026-01-01T00:00:09Z".into()),
         };
         run(&job, &self.fake, input, &settings, &facts)
@@ -292,6 +295,11 @@ impl Disk for FailingDisk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.0.step()?;
         Ok(Box::new(FailingFile(OsDisk.create_new(path)?, Arc::clone(&self.0))))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.step()?;
+        Ok(Box::new(FailingFile(OsDisk.append(path)?, Arc::clone(&self.0))))
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {

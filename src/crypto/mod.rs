@@ -6,6 +6,7 @@ pub mod aead;
 pub mod aes;
 pub mod backend;
 pub mod ecsdsa;
+pub mod ed25519;
 pub mod hash;
 pub mod mac;
 pub mod rng;

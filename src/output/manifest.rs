@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::hex_upper;
+use crate::bytes::{array_from_hex, hex_upper};
+use crate::crypto::ed25519::{Ed25519Private, Ed25519Public};
 use crate::crypto::hash::sha256;
 use crate::error::{ErrorKind, Result};
 
@@ -41,9 +42,36 @@ pub struct Manifest {
     pub pool: Option<PoolCounts>,
     /// Every file of the batch but this one.
     pub files: Vec<FileRecord>,
-    /// SHA-256 of this document with an empty text in this place.
+    /// How many entries the audit log had before the manifest was written, and the digest of the last.
+    pub audit: AuditRecord,
+    /// SHA-256 of this document with an empty text in this place and without signature.
     pub manifest_sha256: String,
+    /// Who answers for the manifest; null for an issuer without signing key.
+    pub signature: Option<SignatureRecord>,
 }
+
+/// The audit log as it stood when the manifest was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditRecord {
+    /// How many entries.
+    pub entries: u64,
+    /// Digest of the last.
+    pub sha256: String,
+}
+
+/// An Ed25519 signature (RFC 8032).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignatureRecord {
+    /// The signer's public key: 32 bytes, hexadecimal.
+    pub public_key: String,
+    /// The signature over the 32 bytes of the digest: 64 bytes, hexadecimal.
+    pub value: String,
+}
+
+/// What a manifest's signature is for.
+const SIGNATURE_CONTEXT: &str = "emv-dataprep/manifest/1";
 
 /// The input of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +118,9 @@ pub struct Counts {
     pub prepared: u64,
     /// Orders rejected.
     pub rejected: u64,
+    /// Orders that an earlier batch prepared: nothing is made for them again. Absent without.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated: u64,
     /// Cards prepared, by channel.
     pub by_channel: BTreeMap<String, u64>,
     /// Orders rejected, by errorCode.
@@ -114,6 +145,11 @@ impl PoolCounts {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// A file of the batch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +170,7 @@ impl Counts {
         self.orders = self.orders.saturating_add(part.orders);
         self.prepared = self.prepared.saturating_add(part.prepared);
         self.rejected = self.rejected.saturating_add(part.rejected);
+        self.repeated = self.repeated.saturating_add(part.repeated);
         for (whole, part) in [(&mut self.by_channel, &part.by_channel), (&mut self.by_error, &part.by_error)]
         {
             for (name, count) in part {
@@ -149,9 +186,36 @@ impl Manifest {
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut whole = self.clone();
-        whole.manifest_sha256 = String::new();
-        whole.manifest_sha256 = hex_upper(&sha256(&[whole.text().as_bytes()]));
+        whole.manifest_sha256 = hex_upper(&self.digest());
         whole.text()
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        let bare = Self { manifest_sha256: String::new(), signature: None, ..self.clone() };
+        sha256(&[bare.text().as_bytes()])
+    }
+
+    /// Signs the document as it stands.
+    pub fn sign(&mut self, key: &Ed25519Private) {
+        let value = hex_upper(&key.sign(SIGNATURE_CONTEXT, &self.digest()));
+        self.signature = Some(SignatureRecord { public_key: key.public().to_string(), value });
+    }
+
+    /// Whether this key signed the document.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] for an unsigned one, [`ErrorKind::Crypto`] for the signature of another key or another
+    /// document.
+    pub fn check_signature(&self, key: &Ed25519Public) -> Result<()> {
+        let signature = self.signature.as_ref().ok_or(ErrorKind::Missing("the signature of the manifest"))?;
+        if signature.public_key != key.to_string() {
+            return Err(ErrorKind::Crypto("the manifest is signed by another key").into());
+        }
+        let value = array_from_hex(&signature.value)?;
+        if hex_upper(&value) != signature.value {
+            return Err(ErrorKind::Format("upper-case hexadecimal").into());
+        }
+        key.verify(SIGNATURE_CONTEXT, &self.digest(), &value)
     }
 
     /// Reads a document back: every byte must be as [`Manifest::to_json`] writes it.
@@ -187,6 +251,7 @@ mod tests {
             orders: 3,
             prepared: 2,
             rejected: 1,
+            repeated: 0,
             by_channel: [("THALES".to_owned(), 2)].into(),
             by_error: [("CRYPTO_ERROR".to_owned(), 1)].into(),
         };
@@ -211,7 +276,9 @@ mod tests {
             counts,
             pool: Some(PoolCounts { used: 3, fresh: 1 }),
             files: vec![FileRecord { path: "status.jsonl".into(), sha256: "02".into(), bytes: 9, cards: 6 }],
+            audit: AuditRecord { entries: 1, sha256: "03".into() },
             manifest_sha256: String::new(),
+            signature: None,
         }
     }
 
@@ -229,6 +296,27 @@ mod tests {
         let none = Manifest { pool: None, ..manifest() }.to_json();
         assert!(!none.contains("pool"));
         assert_eq!(Manifest::read(none.as_bytes()).unwrap().pool, None);
+    }
+
+    #[test]
+    fn every_changed_byte_of_a_signed_manifest_is_seen() {
+        let key = |byte| Ed25519Private::from_seed(&crate::secret::Secret::copy_of(&[byte; 32])).unwrap();
+        let (mine, other) = (key(1), key(2));
+        let mut signed = manifest();
+        assert!(signed.check_signature(&mine.public()).is_err());
+        signed.sign(&mine);
+        let text = signed.to_json();
+        Manifest::read(text.as_bytes()).unwrap().check_signature(&mine.public()).unwrap();
+        assert!(signed.check_signature(&other.public()).is_err());
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            let passes = Manifest::read(&bytes).and_then(|m| m.check_signature(&mine.public()));
+            assert!(passes.is_err(), "byte {at}");
+        }
+        let mut again = signed.clone();
+        again.counts.orders += 1;
+        assert!(again.check_signature(&mine.public()).is_err());
     }
 
     #[test]

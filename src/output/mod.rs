@@ -15,7 +15,8 @@ mod status;
 
 pub use card_line::{CARD_FORMAT, MAILER_FORMAT, RETURN_FORMAT, card_line, mailer_line, return_line};
 pub use manifest::{
-    Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest, PoolCounts,
+    AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
+    PoolCounts, SignatureRecord,
 };
 pub use recipients::{Opened, Recipients, open, recipient};
 pub use seal::{Form, Label, Sealer, Sheet, seal};

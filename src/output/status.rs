@@ -23,6 +23,8 @@ pub struct OrderOutcome {
     pub destination: Option<DestinationId>,
     /// Why it is rejected; `None` for a card that is prepared.
     pub rejection: Option<Rejection>,
+    /// Whether the same order was prepared before, by an earlier batch: then nothing is made.
+    pub earlier: bool,
 }
 
 /// One line of `status.jsonl`: exactly one for each order.
@@ -59,6 +61,9 @@ pub struct StatusLine {
     /// What is wrong, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// True when an earlier batch prepared this very order: no card of this batch belongs to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earlier: bool,
 }
 
 /// One line of `rejected.jsonl`: no card data.
@@ -97,6 +102,7 @@ impl OrderOutcome {
             error_code: self.rejection.as_ref().map(|r| r.code.name().to_owned()),
             field: self.rejection.as_ref().map(|r| r.field.to_string()),
             reason: self.rejection.as_ref().map(|r| r.reason.to_string()),
+            earlier: self.earlier,
         }
     }
 
@@ -126,13 +132,14 @@ impl StatusLine {
         let known = Channel::ALL.iter().any(|c| c.prepared_status() == status.status);
         if !known && status.status != DATA_EXCEPTION
             || status.error_code.is_some() != (status.status == DATA_EXCEPTION)
+            || status.earlier && !known
         {
             return Err(ErrorKind::Value("the status does not fit the line").into());
         }
         Ok(status)
     }
 
-    /// Whether the card is prepared.
+    /// Whether the card is prepared, now or by an earlier batch.
     #[must_use]
     pub fn is_prepared(&self) -> bool {
         self.status != DATA_EXCEPTION
@@ -178,6 +185,7 @@ mod tests {
             channel: Some(Channel::Instant),
             destination: Some("S1".parse().unwrap()),
             rejection,
+            earlier: false,
         }
     }
 

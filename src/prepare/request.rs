@@ -69,6 +69,102 @@ pub struct CardRequest {
     pub data: CardData,
 }
 
+impl CardRequest {
+    /// All that the order says, each value behind its length: two orders that say the same have the same bytes. The
+    /// position is left out, and so is the PIN block, whose fill may be random.
+    #[must_use]
+    pub fn said(&self) -> Zeroizing<Vec<u8>> {
+        // Taken apart member by member, so that a new one cannot be forgotten.
+        let Self {
+            position: _,
+            card_id,
+            issuer_request_id,
+            channel,
+            destination,
+            product,
+            profile,
+            keys,
+            consumer_id,
+            services,
+            design,
+            carrier,
+            packaging,
+            shipment,
+            data,
+        } = self;
+        let mut said = Said(Zeroizing::new(Vec::with_capacity(1024)));
+        said.text(Some(card_id.as_str()));
+        said.text(issuer_request_id.as_ref().map(IssuerRequestId::as_str));
+        said.text(Some(channel.name()));
+        said.text(Some(destination.as_str()));
+        said.text(Some(product));
+        said.text(Some(profile));
+        for index in [keys.oda, keys.derivation, keys.pin_verification, keys.card_verification] {
+            said.value(index.map(|i| i.0));
+        }
+        said.text(consumer_id.as_deref());
+        said.value(Some(services));
+        said.value(design.as_ref());
+        said.value(carrier.as_ref());
+        said.value(packaging.as_ref());
+        said.value(shipment.as_ref());
+        data.say(&mut said);
+        said.0
+    }
+}
+
+/// Values one behind the other, each with its length; an absent one is told from an empty one.
+struct Said(Zeroizing<Vec<u8>>);
+
+impl Said {
+    fn text(&mut self, text: Option<&str>) {
+        self.bytes(text.map(str::as_bytes));
+    }
+
+    fn value(&mut self, value: Option<impl Serialize>) {
+        let json = value.and_then(|v| serde_json::to_vec(&v).ok()).map(Zeroizing::new);
+        self.bytes(json.as_ref().map(|j| j.as_slice()));
+    }
+
+    fn bytes(&mut self, bytes: Option<&[u8]>) {
+        let length = bytes.map_or(u64::MAX, |b| b.len() as u64);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(bytes.unwrap_or_default());
+    }
+}
+
+impl CardData {
+    fn say(&self, said: &mut Said) {
+        let Self {
+            pan,
+            expiry,
+            name,
+            second_name,
+            encoded_name,
+            cvv1,
+            cvv2,
+            pvv,
+            psn,
+            payment_account_reference,
+            effective_date,
+            track1,
+            track2,
+            track3,
+            pin_block: _,
+        } = self;
+        said.text(Some(&pan.to_text()));
+        said.text(Some(&expiry.yymm()));
+        for text in [name, second_name, encoded_name, payment_account_reference, track1, track2, track3] {
+            said.text(text.as_ref().map(SensitiveText::expose));
+        }
+        for digits in [cvv1, cvv2, pvv] {
+            said.bytes(digits.as_ref().map(DigitValue::expose));
+        }
+        said.value(psn.map(Psn::bcd));
+        said.bytes(effective_date.map(CardDate::bcd).as_ref().map(|d| d.as_slice()));
+    }
+}
+
 /// Key indexes of D1's `paymentApplication`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyIndexes {

@@ -3,11 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::card_profile::Profile;
 use super::finding::Finding;
 use super::identifier::{self, Identifiers};
-use super::issuer_file::SecretFile;
+use super::issuer_file::{LedgerConfig, SecretFile};
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
 use crate::card::CardDate;
+use crate::crypto::ed25519::Ed25519Public;
 use crate::keys::{KeyEntry, KeyIndex, KeyRef};
 use crate::perso::plan::PersonalizationPlan;
 
@@ -41,6 +42,8 @@ pub struct Issuer {
     pub(super) pin_mailer: Option<DestinationId>,
     pub(super) issuer_return: DestinationId,
     pub(super) secrets: Vec<SecretFile>,
+    pub(super) signing_public_key: Option<Ed25519Public>,
+    pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
@@ -79,6 +82,18 @@ impl Issuer {
     #[must_use]
     pub const fn environment(&self) -> Environment {
         self.environment
+    }
+
+    /// The public key under which manifests and audit logs are signed.
+    #[must_use]
+    pub const fn signing_public_key(&self) -> Option<&Ed25519Public> {
+        self.signing_public_key.as_ref()
+    }
+
+    /// Where the ledger is, and what it lets pass.
+    #[must_use]
+    pub const fn ledger(&self) -> &LedgerConfig {
+        &self.ledger
     }
 
     /// The product of this `cardProductId`.

@@ -9,6 +9,7 @@ use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig
 use super::finding::Source;
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
 use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
 
@@ -28,6 +29,8 @@ pub enum SecretKind {
     KeyBlockProtection,
     /// The password of the issuer RSA keys.
     OdaPassword,
+    /// The Ed25519 private key that signs manifests and audit logs: 32 bytes, hexadecimal.
+    Signing,
     /// A private JWK that D1 encrypts card data for.
     Envelope {
         /// Its key id.
@@ -37,6 +40,24 @@ pub enum SecretKind {
 
 /// Days after which a prepared card is not personalized any more, unless the destination says otherwise.
 const NOT_AFTER_DAYS: u16 = 90;
+
+/// Where the ledger is, and what it lets pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// Path of the database, relative to the issuer directory; none when only `--ledger` may name one.
+    pub file: Option<String>,
+    /// Index of the key of use `ledger`.
+    pub key: KeyIndex,
+    /// Ids of `services.issuance` that may make a card again.
+    pub reissue: BTreeSet<String>,
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        let reissue = ["RENEWAL", "REPLACEMENT"].map(str::to_owned).into();
+        Self { file: None, key: KeyIndex(1), reissue }
+    }
+}
 
 /// Risks that can be accepted by name.
 const RISKS: [&str; 1] = ["static-transport-of-pins"];
@@ -50,6 +71,8 @@ pub(super) struct IssuerFile {
     pub(super) pin_mailer: Option<DestinationId>,
     pub(super) issuer_return: Option<DestinationId>,
     pub(super) secrets: Vec<SecretFile>,
+    pub(super) signing_public_key: Option<Ed25519Public>,
+    pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
@@ -67,12 +90,14 @@ struct File {
     default_central_destination: Option<Spanned<String>>,
     pin_mailer_destination: Option<Spanned<String>>,
     issuer_return_destination: Spanned<String>,
-    secrets: Secrets,
+    signing_public_key: Option<Spanned<String>>,
+    secrets: Spanned<Secrets>,
     /// Folder of the pool of ready RSA keys.
     pool: Option<Spanned<String>>,
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
+    ledger: Option<Spanned<RawLedger>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
     #[serde(default)]
@@ -84,8 +109,17 @@ struct File {
 struct Secrets {
     key_block_protection_key: String,
     oda_password: Option<String>,
+    signing_key: Option<String>,
     #[serde(default)]
     envelope: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLedger {
+    file: String,
+    key: Option<Spanned<String>>,
+    reissue: Option<BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -178,16 +212,49 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
     {
         source.error(0, "destination", "the PIN-mailer destination needs pin_key, the index of a mailer key");
     }
-    let mut secrets = vec![SecretFile {
-        kind: SecretKind::KeyBlockProtection,
-        path: file.secrets.key_block_protection_key,
-    }];
-    secrets.extend(file.secrets.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
+    let secrets_at = file.secrets.span().start;
+    let files = file.secrets.into_inner();
+    let signing_public_key = match (&file.signing_public_key, &files.signing_key) {
+        (None, None) => {
+            if environment == Environment::Production {
+                source.error(
+                    secrets_at,
+                    "signing-key",
+                    "no signing_key: manifests and audit logs would not be signed",
+                );
+            }
+            None
+        }
+        (Some(text), Some(_)) => source.value::<Ed25519Public>("signing_public_key", text),
+        _ => {
+            source.error(secrets_at, "signing-key", "signing_key and signing_public_key stand together");
+            None
+        }
+    };
+    let ledger = match file.ledger {
+        None => {
+            if environment == Environment::Production {
+                source.warning(secrets_at, "ledger", "no ledger: prepare asks for --ledger in production");
+            }
+            LedgerConfig::default()
+        }
+        Some(raw) => {
+            let raw = raw.into_inner();
+            let usual = LedgerConfig::default();
+            let key = raw.key.as_ref().map_or(Some(usual.key), |text| source.value::<KeyIndex>("key", text));
+            LedgerConfig {
+                file: Some(raw.file),
+                key: key.unwrap_or(usual.key),
+                reissue: raw.reissue.unwrap_or(usual.reissue),
+            }
+        }
+    };
+    let mut secrets =
+        vec![SecretFile { kind: SecretKind::KeyBlockProtection, path: files.key_block_protection_key }];
+    secrets.extend(files.signing_key.map(|path| SecretFile { kind: SecretKind::Signing, path }));
+    secrets.extend(files.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
     secrets.extend(
-        file.secrets
-            .envelope
-            .into_iter()
-            .map(|(kid, path)| SecretFile { kind: SecretKind::Envelope { kid }, path }),
+        files.envelope.into_iter().map(|(kid, path)| SecretFile { kind: SecretKind::Envelope { kid }, path }),
     );
     let pool = match file.pool {
         None => POOL.to_owned(),
@@ -210,6 +277,8 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         pin_mailer,
         issuer_return,
         secrets,
+        signing_public_key,
+        ledger,
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,
     })

@@ -90,6 +90,8 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         pin_mailer: main.pin_mailer,
         issuer_return: main.issuer_return?,
         secrets: main.secrets,
+        signing_public_key: main.signing_public_key,
+        ledger: main.ledger,
         accepted: main.accepted,
         identifiers: main.identifiers,
         pool: main.pool,

@@ -30,7 +30,7 @@ pub use destination::{Channel, Destination, DestinationId, TransportKeyConfig};
 pub use finding::{Finding, Level};
 pub use identifier::{Allowed, IdentifierKind};
 pub use issuer::{Environment, Issuer, ProfileNeeds};
-pub use issuer_file::{SecretFile, SecretKind};
+pub use issuer_file::{LedgerConfig, SecretFile, SecretKind};
 pub use load::Files;
 pub use oda_file::{OdaCertificate, OdaKey};
 pub use product::{ExpiryOrder, Ibm3624, NameOrder, PinPolicy, PinVerification, PrintField, Product};

@@ -13,6 +13,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// The operating system's.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
+    /// Opens a file to add to its end, or creates it, readable by its owner only.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
     /// A second name for a file; fails if the name is taken.
     ///
     /// # Errors
@@ -99,6 +105,14 @@ impl Disk for OsDisk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Box::new(options.open(path)?))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         Ok(Box::new(options.open(path)?))

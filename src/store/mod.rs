@@ -6,8 +6,10 @@
 //!
 //! All of it goes through [`Disk`], so that tests can make every single operation fail.
 
+pub mod audit;
 mod disk;
 mod error;
+pub mod ledger;
 mod lock;
 pub mod pool;
 
@@ -77,6 +79,18 @@ impl Store {
         let file = self.disk.create_new(path).map_err(StoreError::at(Step::Create, path))?;
         let written = Sha256Stream::default();
         Ok(FileWriter { file, path: path.to_owned(), digest: written, bytes: 0, buffer: Vec::new() })
+    }
+
+    /// Adds bytes to the end of a file, which is created if it is absent, and syncs it and its folder.
+    ///
+    /// # Errors
+    /// [`StoreError`]: a part of the bytes may have reached the file.
+    pub fn append(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let is_new = !self.exists(path);
+        let mut file = self.disk.append(path).map_err(StoreError::at(Step::Create, path))?;
+        file.write(bytes).map_err(StoreError::at(Step::Write, path))?;
+        file.sync().map_err(StoreError::at(Step::Sync, path))?;
+        if is_new { self.sync_parent(path) } else { Ok(()) }
     }
 
     /// Gives a file a second name, never over an existing one. The folder of the new name is synced.

@@ -49,6 +49,8 @@ pub struct Manifest {
     pub prepared: u64,
     /// Rejected orders.
     pub rejected: u64,
+    /// Orders that an earlier batch prepared.
+    pub repeated: u64,
     /// Every file of the batch.
     pub files: Vec<FileEntry>,
 }
@@ -92,6 +94,7 @@ impl Manifest {
             orders: number(counts, "orders").ok_or(wrong)?,
             prepared: number(counts, "prepared").ok_or(wrong)?,
             rejected: number(counts, "rejected").ok_or(wrong)?,
+            repeated: number(counts, "repeated").unwrap_or(0),
             files,
         })
     }
@@ -99,10 +102,11 @@ impl Manifest {
     /// The counts against each other.
     #[must_use]
     pub fn check_counts(&self) -> Outcome {
-        if self.prepared.checked_add(self.rejected) == Some(self.orders) {
+        let sum = self.prepared.checked_add(self.rejected).and_then(|n| n.checked_add(self.repeated));
+        if sum == Some(self.orders) {
             Outcome::Passed
         } else {
-            Outcome::Failed("prepared and rejected are not all orders")
+            Outcome::Failed("prepared, rejected and repeated are not all orders")
         }
     }
 }

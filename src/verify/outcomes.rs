@@ -76,7 +76,13 @@ impl Outcomes {
             _ => "",
         };
         let code = get("errorCode");
+        let is_earlier = json.get("earlier").and_then(Value::as_bool) == Some(true);
         let next = match get("status") {
+            // An earlier batch prepared this order: no card of this one may belong to it.
+            Some(status) if is_earlier && status == expected && code.is_none() => Slot::Done,
+            _ if is_earlier => {
+                return self.fault(Some(position), "an order cannot be repeated and rejected");
+            }
             Some("DATA_EXCEPTION") if code.is_some() => Slot::Rejected(digest(&[
                 get("cardId"),
                 get("issuerRequestId"),
@@ -218,6 +224,11 @@ mod tests {
             ["the position stands twice in status.jsonl"]
         );
         assert_eq!(run(1, &STATUS, &[], &[card(1, "a")]), ["the position is beyond the orders"]);
+        let earlier = STATUS[0].replace("\"DATA_PREPARED\"", "\"DATA_PREPARED\",\"earlier\":true");
+        assert_eq!(run(2, &[&earlier, STATUS[1]], &[REJECTED], &[]), [""; 0]);
+        assert_eq!(run(2, &[&earlier, STATUS[1]], &[REJECTED], &[card(1, "a")]).len(), 1, "made again");
+        let both = STATUS[1].replace("\"errorCode\"", "\"earlier\":true,\"errorCode\"");
+        assert_eq!(run(2, &[STATUS[0], &both], &[REJECTED], &[card(1, "a")]).len(), 3);
         let wrong = STATUS[0].replace("DATA_PREPARED", "CARD_PROD_READY");
         assert_eq!(run(2, &[&wrong, STATUS[1]], &[REJECTED], &[]).len(), 2);
         let other = REJECTED.replace("PARSING", "CRYPTO");

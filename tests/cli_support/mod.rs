@@ -99,8 +99,9 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// Every file below but those that hold times, with its bytes.
 pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut out = all_files(root);
-    out.remove(Path::new("batch.json"));
-    out.remove(Path::new("job.json"));
+    for name in ["batch.json", "job.json", "audit.jsonl", "audit-head.json"] {
+        out.remove(Path::new(name));
+    }
     out
 }
 

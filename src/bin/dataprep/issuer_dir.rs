@@ -9,6 +9,7 @@ use emv_dataprep::batch::EnvelopeKeys;
 use emv_dataprep::bytes::{from_hex, hex_upper};
 use emv_dataprep::card::CardDate;
 use emv_dataprep::crypto::backend::Backend;
+use emv_dataprep::crypto::ed25519::Ed25519Private;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rsa::RsaPrivate;
 use emv_dataprep::issuer::KeyModule;
@@ -82,6 +83,22 @@ impl IssuerDir {
         let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::KeyBlockProtection);
         let file = file.ok_or_else(|| Failure::refused("issuer.toml names no key-block protection key"))?;
         read_hex_secret(&self.root.join(&file.path))
+    }
+
+    /// The key that signs manifests and audit logs, if the issuer has one.
+    pub fn signing_key(&self) -> Result<Option<Ed25519Private>, Failure> {
+        let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::Signing);
+        let (Some(file), Some(public)) = (file, self.issuer.signing_public_key()) else { return Ok(None) };
+        let path = self.root.join(&file.path);
+        let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
+        let key = Ed25519Private::from_seed(&read_hex_secret(&path)?).map_err(at)?;
+        if key.public() != *public {
+            return Err(Failure::refused(format!(
+                "{}: is not the key of signing_public_key in issuer.toml",
+                path.display()
+            )));
+        }
+        Ok(Some(key))
     }
 
     /// Opens every key block, issuer RSA key and envelope key.

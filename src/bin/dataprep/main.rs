@@ -1,6 +1,7 @@
 //! The `dataprep` program: command line, files, clock and environment around the library.
 #![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
 
+mod audit;
 mod bench;
 mod calc;
 mod check;
@@ -9,6 +10,7 @@ mod demo_command;
 mod failure;
 mod inspect;
 mod issuer_dir;
+mod journal;
 mod keys;
 mod open;
 mod pool;
@@ -45,6 +47,7 @@ enum Command {
     Calc(Box<calc::Args>),
     Pool(pool::Args),
     Bench(bench::Args),
+    Audit(audit::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Calc(args) => calc::run(&args),
         Command::Pool(args) => pool::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Audit(args) => audit::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

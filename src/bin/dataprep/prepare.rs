@@ -5,22 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use emv_dataprep::batch::{
-    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, KeysFrom, Layout, Resume,
-    Settings, Spool,
+    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, KeysFrom, Layout, LedgerTags,
+    Resume, Settings, Spool,
 };
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::card::CardDate;
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
+use emv_dataprep::keys::{KeyRef, KeySource as _, KeyUse};
 use emv_dataprep::output::{Manifest, Recipients, Sealer};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
 use emv_dataprep::store::Store;
+use emv_dataprep::store::audit::{Event, Text};
+use emv_dataprep::store::ledger::Ledger;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::failure::{Done, Failure};
-use crate::issuer_dir::IssuerDir;
+use crate::issuer_dir::{IssuerDir, OpenKeys};
+use crate::journal::{self, Journal};
 use crate::pool::PoolKeys;
 use crate::{self_test, terminal};
 
@@ -56,6 +60,15 @@ pub struct Args {
     /// Complete the batch that stands in the output folder
     #[arg(long)]
     pub resume: bool,
+    /// The ledger: what earlier batches have prepared is not made again; default what issuer.toml names
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Who runs this, for the audit log; default the user id
+    #[arg(long, value_name = "NAME")]
+    pub operator: Option<String>,
+    /// Why the batch is taken up again, for the audit log
+    #[arg(long, value_name = "TEXT", requires = "resume")]
+    pub reason: Option<String>,
     /// Threads; default one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -138,6 +151,9 @@ pub fn run(args: &Args) -> Done {
     for (code, n) in &counts.by_error {
         terminal::say(&format!("  {n} {code}"));
     }
+    if counts.repeated > 0 {
+        terminal::say(&format!("  {} were prepared by an earlier batch", counts.repeated));
+    }
     if counts.rejected > 0 {
         terminal::say(&format!("see {}", args.out.join(Layout::REJECTED).display()));
     }
@@ -149,6 +165,12 @@ pub fn run(args: &Args) -> Done {
 
 /// Runs the whole batch: its manifest.
 pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
+    // Read here and not by the command line's parser, which repeats what it refuses.
+    let said = |name: &str, text: &Option<String>| {
+        let parsed = text.as_ref().map(|t| t.parse::<Text>()).transpose();
+        parsed.map_err(|e| Failure::usage(format!("{name}: {e}")))
+    };
+    let (operator, reason) = (said("--operator", &args.operator)?, said("--reason", &args.reason)?);
     let stop = stop_on_signals()?;
     self_test::at_start()?;
     let backend = backend()?;
@@ -172,6 +194,11 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             open.id
         )));
     }
+    let ledger = ledger(args, &dir)?;
+    let tags = match &ledger {
+        None => None,
+        Some(_) => Some(tags(&dir, &keys)?),
+    };
     let home =
         dir.issuer.issuer_return().ok_or_else(|| Failure::refused("issuer.toml names no issuer return"))?;
 
@@ -194,6 +221,10 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     };
     let batch_id = || Job::batch_id(seed.as_ref(), &description.configuration, known);
     let job = batch::open(&args.out, Store::default(), resume, &description, batch_id)?;
+    let store = Store::default();
+    let who = journal::who(operator.as_ref())?;
+    let signer = dir.signing_key()?;
+    let mut journal = Journal::open(&store, &args.out, signer.as_ref(), who, clock)?;
     let size = usize::try_from(job.job.block).unwrap_or(usize::MAX);
     if let Some(manifest) = &job.finished {
         let read = match known {
@@ -213,9 +244,25 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             }
         }
         job.clean()?;
+        journal.finished(manifest)?;
         return Ok(manifest.clone());
     }
     let supply = if args.pool { PoolKeys::open(&dir, &keys)? } else { PoolKeys::none() };
+    let entries = journal.record().entries;
+    let mut facts = vec![
+        ("batch", job.job.batch.clone()),
+        ("engine", job.job.engine.clone()),
+        ("configuration", job.job.configuration.clone()),
+        ("backend", backend.to_string()),
+    ];
+    facts.extend(known.map(|digest| ("input", hex_upper(&digest))));
+    if entries == 0 {
+        journal.add(Event::BatchStarted, facts)?;
+    } else {
+        let reason = reason.as_ref().map_or("not given", Text::as_str);
+        facts.push(("reason", reason.to_owned()));
+        journal.add(Event::BatchResumed, facts)?;
+    }
     let cards = Cards {
         issuer: &dir.issuer,
         module: &keys.module,
@@ -230,6 +277,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         first_serial: seed
             .as_ref()
             .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
+        tags,
     };
     let ticker = terminal::Ticker::new();
     let settings = Settings {
@@ -238,18 +286,59 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         sealer: (!args.plain).then_some(&recipients as &dyn Sealer),
         stop: &stop,
         progress: &ticker,
+        ledger: ledger.as_ref(),
     };
     let facts = Facts {
         environment: dir.issuer.environment().name().to_owned(),
         configuration,
         keys: dir.key_records(&keys),
         keys_from: if args.pool { KeysFrom::Pool } else { KeysFrom::Fresh },
-        now: Box::new(|| now().to_string()),
+        audit: journal.record(),
+        signer: dir.signing_key()?,
+        now: Box::new(clock),
     };
     let manifest = batch::run(&job, &cards, Input::new(source, size)?, &settings, &facts);
     ticker.end();
     supply.close();
-    Ok(manifest?)
+    match manifest {
+        Ok(manifest) => {
+            journal.finished(&manifest)?;
+            Ok(manifest)
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            // What stopped the batch is told in any case; a log that cannot be written must not hide it.
+            let _ = journal.add(Event::BatchStopped, [("exit", (failure.exit as u8).to_string())]);
+            Err(failure)
+        }
+    }
+}
+
+fn clock() -> String {
+    now().to_string()
+}
+
+/// The ledger that the command line or `issuer.toml` names.
+fn ledger(args: &Args, dir: &IssuerDir) -> Result<Option<Ledger>, Failure> {
+    let configured = dir.issuer.ledger().file.as_ref().map(|file| dir.root.join(file));
+    let Some(path) = args.ledger.clone().or(configured) else {
+        if dir.is_test() {
+            return Ok(None);
+        }
+        return Err(Failure::refused("no ledger: name one in issuer.toml or with --ledger"));
+    };
+    Ok(Some(Ledger::open(&path).map_err(BatchError::from)?))
+}
+
+fn tags<'a>(dir: &'a IssuerDir, keys: &'a OpenKeys) -> Result<LedgerTags<'a>, Failure> {
+    let config = dir.issuer.ledger();
+    let key = KeyRef::new(KeyUse::Ledger, config.key);
+    let source = keys.module.source();
+    // Asked now, so that a missing key stops the start and not the first block.
+    source
+        .hmac_sha256(key, &[b""])
+        .map_err(|e| Failure::refused(format!("the ledger needs key {key}: {e}")))?;
+    Ok(LedgerTags { source, key, reissue: &config.reissue })
 }
 
 /// The orders, and their digest when it is known before they are read.

@@ -12,8 +12,10 @@ use emv_dataprep::batch::{Exit, Layout};
 use emv_dataprep::crypto::hash::Sha256Stream;
 use emv_dataprep::keys::PrivateJwk;
 use emv_dataprep::output;
+use emv_dataprep::store::audit::AuditLog;
 use emv_dataprep::verify::{FileEntry, Manifest, Outcome, Outcomes, Tally};
 
+use crate::audit;
 use crate::failure::{Done, Failure};
 use crate::issuer_dir::{self, IssuerDir};
 use crate::{self_test, terminal};
@@ -89,6 +91,19 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
             return Ok(tally);
         }
     };
+    let public = dir.issuer.signing_public_key();
+    let signed = match public {
+        None => Outcome::NotApplicable,
+        Some(key) if whole.check_signature(key).is_ok() => Outcome::Passed,
+        Some(_) => Outcome::Failed("the manifest is not signed by the issuer's key"),
+    };
+    tally.add_batch_check("manifest-signature", Layout::MANIFEST, signed);
+    let log = match audit::check(&args.out, public) {
+        Ok(Ok(_)) => Outcome::Passed,
+        Ok(Err(_)) => Outcome::Failed("the audit log was changed, or does not fit the manifest"),
+        Err(_) => Outcome::Failed("the audit log is missing"),
+    };
+    tally.add_batch_check("audit-log", AuditLog::LOG, log);
     tally.add_batch_check("counts", Layout::MANIFEST, manifest.check_counts());
     let good = check_files(&layout, &manifest, &mut tally);
     check_strangers(&layout, &manifest, &mut tally)?;

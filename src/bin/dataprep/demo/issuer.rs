@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use emv_dataprep::crypto::ed25519::Ed25519Private;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
 use emv_dataprep::error::Result;
 use emv_dataprep::keys::PrivateJwk;
@@ -77,10 +78,12 @@ environment = "test"
 default_central_destination = "PC1"
 pin_mailer_destination = "mailer"
 issuer_return_destination = "issuer"
+signing_public_key = "SIGNING"
 
 [secrets]
 key_block_protection_key = "../secrets/kbpk.hex"
 oda_password = "../secrets/oda.pass"
+signing_key = "../secrets/signing.hex"
 
 [secrets.envelope]
 "#;
@@ -133,7 +136,10 @@ impl TestIssuer {
             let label = format!("jwk {name}");
             PrivateJwk::generate(&mut seed.named_stream(label.as_bytes(), Purpose::TestIssuer).rng())
         };
-        let mut text = HEAD.to_owned();
+        let signing = seed.named_stream(b"signing key", Purpose::TestIssuer).rng().bytes::<32>();
+        let public = Ed25519Private::from_seed(&Secret::copy_of(&signing))?.public();
+        secrets.insert("signing.hex".into(), format!("{}\n", hex::encode_upper(signing)).into_bytes());
+        let mut text = HEAD.replace("SIGNING", &public.to_string());
         let _ = writeln!(text, "\"{ENVELOPE}\" = \"../secrets/envelope.jwk\"");
         let envelope = jwk("envelope").with_kid(ENVELOPE)?;
         secrets.insert("envelope.jwk".into(), line(&envelope.to_json()));

@@ -75,6 +75,13 @@ impl TestKeys {
         made.add(seed, KeyRef::new(KeyUse::Mailer, KeyIndex(1)), tdes, None, "PIN-mailer printer")?;
         let pool = KeyRef::new(KeyUse::Pool, KeyIndex(1));
         made.add(seed, pool, KeyAlgorithm::Aes256, None, "pool of ready RSA keys")?;
+        made.add(
+            seed,
+            KeyRef::new(KeyUse::Ledger, KeyIndex(1)),
+            KeyAlgorithm::Hmac,
+            None,
+            "tags of the ledger",
+        )?;
         Ok(made)
     }
 
