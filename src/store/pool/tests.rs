@@ -305,6 +305,10 @@ impl Disk for Dying {
         self.live()?;
         Ok(Box::new(DyingFile(OsDisk.create_new(path)?, Arc::clone(&self.left))))
     }
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.live()?;
+        Ok(Box::new(DyingFile(OsDisk.append(path)?, Arc::clone(&self.left))))
+    }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.live().and_then(|()| OsDisk.link(from, to))
     }
