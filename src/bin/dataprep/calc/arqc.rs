@@ -70,6 +70,9 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
     let reading = args.card.load(&args.common, &[KeyUse::ImkAc], session, with, &mut answer)?;
     if let Some(version) = version {
         answer.result("cryptogram version", card_key::version_words(version));
+        if material.contradicts(version) {
+            answer.note(format!("the issuer application data do not say version {:02X}", version.byte()));
+        }
     }
     // Without a version only the whole input can be given.
     let elements =
