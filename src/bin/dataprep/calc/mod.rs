@@ -12,6 +12,7 @@ mod data;
 mod icc_key;
 mod kcv;
 mod mistakes;
+mod near;
 mod pin;
 mod pinblock;
 mod pvv;
