@@ -62,9 +62,11 @@ fn every_help_ends_with_an_example_that_runs() {
             assert!(!stdout.is_empty());
         }
     }
-    // The list above is the program's.
+    // The list above is the program's, and its own example runs.
     let (_, help, _) = ran(dataprep().args(["calc", "--help"]));
     let help = text(&help);
+    let (_, example) = help.rsplit_once("Example: dataprep ").unwrap();
+    assert_eq!(ran(dataprep().args(example.split_whitespace())).0, 0, "{example}");
     let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
     let named = commands.lines().filter(|l| l.starts_with("  ") && !l.starts_with("   ")).count();
     assert_eq!(named, CALCULATORS.len() + 1, "{commands}");

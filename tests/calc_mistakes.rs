@@ -31,7 +31,7 @@ fn value(words: &str, name: &str) -> String {
     answer["results"][name].as_str().unwrap().to_owned()
 }
 
-/// What `mistaken` computes, checked by `right`, is found to be the mistakes named: no others, no more.
+/// What `mistaken` computes, checked by `right`, is found to be exactly the mistakes named.
 fn is_found(right: &str, mistaken: &str, name: &str, mistakes: &[&str]) {
     let wrong = value(mistaken, name);
     let (code, answer) = json(&format!("{right} --check {wrong}"));
@@ -148,6 +148,12 @@ fn mistakes_of_application_cryptograms() {
         )
     };
     is_found(&whole("06010A03A06010"), &whole("06010A03"), AC, &["the last 3 bytes are left out"]);
+    // The method is right, the data differ: bits of the TVR, a counter far off, another currency.
+    let tvr = right.replace("0124800004800001241911", "0124800004080001241911");
+    is_found(&right, &tvr, AC, &["95 Terminal Verification Results is 8000040800, not 8000048000"]);
+    is_found(&right, &arqc(K, "12", "00", "--atc 01F7"), AC, &["(ATC) is 01F7, not 001C"]);
+    let currency = right.replace("48000012419", "48000097819");
+    is_found(&right, &currency, AC, &["5F2A Transaction Currency Code is 0978, not 0124"]);
     // Nothing that was tried: that is said too.
     let (code, shown, _) = run(&format!("{right} --check 0000000000000000"));
     assert_eq!(code, 3);

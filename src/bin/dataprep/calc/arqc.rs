@@ -7,7 +7,8 @@ use emv_dataprep::keys::KeyUse;
 use super::answer::Answer;
 use super::arguments::{self, Common};
 use super::card_key::{self, CardKeyArgs, Diversifier, Reading, Session};
-use super::data::{self, DataArgs, Material};
+use super::data::{self, DataArgs, Element, Material};
+use super::near;
 use super::readings::{self, Others};
 use super::search::{Choice, Found, search};
 use super::steps;
@@ -70,6 +71,9 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
     let reading = args.card.load(&args.common, &[KeyUse::ImkAc], session, with, &mut answer)?;
     if let Some(version) = version {
         answer.result("cryptogram version", card_key::version_words(version));
+        if material.contradicts(version) {
+            answer.note(format!("the issuer application data do not say version {:02X}", version.byte()));
+        }
     }
     // Without a version only the whole input can be given.
     let elements =
@@ -92,7 +96,7 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
     answer.result("application cryptogram", hex_upper(&ac));
     if let Some(given) = check {
         answer.check(&hex_upper(&given), &hex_upper(&ac), || {
-            mistakes(&reading, &material, version, padding, &input, given)
+            mistakes(&reading, &material, version, padding, &elements, given)
         });
     }
     Ok(answer)
@@ -115,9 +119,10 @@ fn mistakes(
     material: &Material,
     version: Option<CryptogramVersion>,
     padding: Padding,
-    input: &[u8],
+    elements: &[Element],
     given: [u8; 8],
 ) -> Found {
+    let input = data::join(elements);
     let others = Others::new(right, &SESSIONS);
     let paddings: Vec<(&str, Padding)> = [
         ("the padding is method 1 (zeros)", Padding::Zeros),
@@ -130,7 +135,7 @@ fn mistakes(
     // Data for each counter that is tried, the right data first; of those that are alike for the right counter, one.
     let counters = others.counters();
     let own = |material: &Material, version: Option<CryptogramVersion>| {
-        version.and_then(|v| material.elements(v).ok()).map_or_else(|| input.to_vec(), |e| data::join(&e))
+        version.and_then(|v| material.elements(v).ok()).map_or_else(|| input.clone(), |e| data::join(&e))
     };
     let by_counter: Vec<Vec<(String, Vec<u8>)>> = counters
         .iter()
@@ -159,7 +164,7 @@ fn mistakes(
     let all_versions =
         versions.iter().map(|v| format!("the cryptogram version is {}", card_key::version_words(*v)));
     choices.push(Choice::new(all_versions));
-    search(&choices, 3, None, |at| {
+    let found = search(&choices, 3, None, |at| {
         let number = |choice: usize| at.get(readings::COUNT.saturating_add(choice)).copied().unwrap_or(0);
         let other = number(2).checked_sub(1).and_then(|n| versions.get(n)).copied();
         let reading = others.at(at, other.map(|v| Session::from(v.session())));
@@ -173,5 +178,23 @@ fn mistakes(
         let place = kept.get(number(1)).copied().unwrap_or(0);
         let data = by_counter.get(counter).and_then(|d| d.get(place));
         data.is_some_and(|(_, input)| cryptogram_of(&reading, padding, input) == Some(given))
-    })
+    });
+    if !found.mistakes.is_empty() {
+        return found;
+    }
+    // No mistake of method: the data may be a little different.
+    let counter = elements.iter().position(|e| e.name.starts_with("9F36 "));
+    let cipher = right.session_key().and_then(|k| TdesKey::new(&k).ok()).filter(|_| !right.session.is_aes());
+    let mac = |data: &[u8], atc: Option<[u8; 2]>| match (&cipher, atc) {
+        // The session key stays: no need to derive it each time.
+        (Some(key), None) => Some(cryptogram::application_cryptogram(key, padding, data)),
+        _ => {
+            let mut reading = right.duplicate();
+            reading.with.atc = atc.or(reading.with.atc);
+            cryptogram_of(&reading, padding, data)
+        }
+    };
+    let mut near = near::search(elements, counter, given, &mac);
+    near.tried = near.tried.saturating_add(found.tried);
+    near
 }

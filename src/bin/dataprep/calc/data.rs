@@ -231,6 +231,14 @@ impl Material {
         Ok(out)
     }
 
+    /// Whether the issuer application data name another version: its byte is the second or third one.
+    pub fn contradicts(&self, version: CryptogramVersion) -> bool {
+        match self.iad.as_deref() {
+            Some([_, second, third, ..]) => ![*second, *third].contains(&version.byte()),
+            _ => false,
+        }
+    }
+
     fn of_terminal(&self, tag: u32) -> Option<Vec<u8>> {
         let found = self.terminal.iter().find(|(t, _)| t.is_some_and(|t| t.value() == tag));
         found.map(|(_, v)| v.clone())
@@ -310,4 +318,66 @@ pub fn step(elements: &[Element], clause: &'static str) -> super::answer::Step {
         step = step.with(element.name.clone(), hex_upper(&element.value));
     }
     step.gives("data", steps::in_blocks(&join(elements)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> DataArgs {
+        let hex = |text: &str| Some(text.to_owned());
+        DataArgs {
+            input: None,
+            data: hex("0000000040000000000000000124800004800001241911050152BF4585"),
+            dol: None,
+            value: Vec::new(),
+            aip: hex("1800"),
+            atc: hex("001C"),
+            un: None,
+            iad: hex("06010A03A06010010203040506070809"),
+        }
+    }
+
+    fn text(elements: &[Element]) -> String {
+        hex_upper(&join(elements))
+    }
+
+    #[test]
+    fn each_version_signs_its_elements() {
+        let material = args().material().ok().unwrap();
+        assert_eq!(material.un, Some([0x52, 0xBF, 0x45, 0x85]));
+        let of = |v| material.elements(v).ok().map(|e| text(&e));
+        let terminal = args().data.unwrap();
+        assert_eq!(of(CryptogramVersion::Visa0A).unwrap(), format!("{terminal}1800001C03A06010"));
+        assert_eq!(of(CryptogramVersion::Visa11).unwrap(), "00000000400052BF4585001CA0");
+        assert_eq!(of(CryptogramVersion::MChip10).unwrap(), format!("{terminal}1800001C0A03A0601001"));
+        // Too short for the counters.
+        assert!(of(CryptogramVersion::MChip11).is_none());
+        assert!(
+            material.contradicts(CryptogramVersion::Visa12)
+                && !material.contradicts(CryptogramVersion::Visa0A)
+        );
+    }
+
+    #[test]
+    fn a_list_names_the_elements_and_ccd_signs_all_of_them() {
+        let mut with = args();
+        with.dol = Some("9F02069F03069F1A0295055F2A029A039C019F37049F3501".to_owned());
+        assert!(with.material().is_err(), "29 bytes where 30 are asked for");
+        with.data = with.data.map(|d| d + "22");
+        let material = with.material().ok().unwrap();
+        let terminal = args().data.unwrap();
+        let usual = material.elements(CryptogramVersion::Visa0A).ok().unwrap();
+        assert_eq!(text(&usual), format!("{terminal}1800001C03A06010"));
+        let all = material.elements(CryptogramVersion::CcdA5).ok().unwrap();
+        assert!(text(&all).starts_with(&format!("{terminal}221800001C")));
+    }
+
+    #[test]
+    fn other_data_are_as_many_for_every_counter() {
+        let material = args().material().ok().unwrap();
+        let of = |atc| material.with_counter(Some(atc)).others(Some(CryptogramVersion::Visa0A));
+        assert_eq!(of([0, 0]).len(), of([0xFF, 0xFF]).len());
+        assert!(of([0, 0x1C]).len() > 30);
+    }
 }

@@ -12,6 +12,7 @@ mod data;
 mod icc_key;
 mod kcv;
 mod mistakes;
+mod near;
 mod pin;
 mod pinblock;
 mod pvv;
@@ -36,7 +37,7 @@ use arguments::Common;
 #[command(
     after_help = "Secrets come from a file of mode 0600 (--key-file), standard input (--key-stdin) or an issuer \
 directory (--issuer DIR --key USE:INDEX), never from the command line: --test-key is for test keys only.\n\n\
-Example: dataprep calc cvv --test-key 0123456789ABCDEFFEDCBA9876543210 --pan 4123456789012 --expiry 0187 \
+Example: dataprep calc cvv --test-key 0123456789ABCDEFFEDCBA9876543210 --pan 4123456789012 --expiry 8701 \
 --expiry-order yymm --service-code 101 --explain"
 )]
 pub struct Args {

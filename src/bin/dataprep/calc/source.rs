@@ -207,7 +207,14 @@ fn from_issuer(
         entries.iter().find(move |e| e.key.usage == usage && e.key.index == index && e.key.only == only)
     };
     let entry = of_name(only).or_else(|| of_name(None));
-    let entry = entry.ok_or_else(|| Failure::refused(format!("keys.toml has no key {usage} {index}")))?;
+    let entry = entry.ok_or_else(|| {
+        let hint = if usage == KeyUse::Cvk && only.is_none() {
+            "; a key for one value is named cvk:01:icvv"
+        } else {
+            ""
+        };
+        Failure::refused(format!("keys.toml has no key {usage} {index}{hint}"))
+    })?;
     let kbpk = issuer.kbpk()?;
     let at = |e| Failure::refused(format!("keys.toml: {}: {e}", entry.key));
     let imported = Policy::for_use(usage).import(&kbpk, &entry.block).map_err(at)?;

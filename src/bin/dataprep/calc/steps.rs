@@ -309,3 +309,70 @@ fn doubled(block: [u8; 16]) -> [u8; 16] {
     let reduction = if number >> 127 == 1 { 0x87 } else { 0 };
     ((number << 1) ^ reduction).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calc::card_key::{Diversifier, Session, explain_session};
+    use emv_dataprep::issuer::cryptogram::application_cryptogram_aes;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The steps of MACs lead to what the library computes.
+        #[test]
+        fn steps_of_macs(key: [u8; 16], data in prop::collection::vec(any::<u8>(), 0..70)) {
+            let secret = Secret::copy_of(&key);
+            let tdes = TdesKey::new(&secret).unwrap();
+            for padding in [Padding::Zeros, Padding::Bit] {
+                let mut answer = Answer::new("test");
+                let mac = mac3(&mut answer, &tdes, padding, &data, "MAC");
+                prop_assert!(answer.ends_in(&hex_upper(&mac)).is_ok());
+            }
+            let mut answer = Answer::new("test");
+            prop_assert!(cmac_eight(&mut answer, &secret, &data, "MAC").is_ok());
+            let mac = application_cryptogram_aes(&secret, &data).unwrap();
+            prop_assert!(answer.ends_in(&hex_upper(&mac)).is_ok());
+        }
+
+        /// Both passes lead to the digits.
+        #[test]
+        fn steps_of_decimalization(block: [u8; 8], count in 1_usize..=16) {
+            let mut answer = Answer::new("test");
+            prop_assert!(decimal(&mut answer, "-", &block, count, "value").is_ok());
+            let value = decimalize(&nibbles(&block), count).unwrap();
+            prop_assert!(answer.ends_in(&value.to_text()).is_ok());
+        }
+
+        /// Session keys: `explain_session` itself refuses steps that lead elsewhere.
+        #[test]
+        fn steps_of_session_keys(key: [u8; 32], atc: [u8; 2], un: [u8; 4], ac: [u8; 8], iv: [u8; 16]) {
+            let with = Diversifier { atc: Some(atc), un: Some(un), cryptogram: Some(ac), iv };
+            let short = Secret::copy_of(&key[..16]);
+            for session in [
+                Session::Mk, Session::Csk, Session::CskAes, Session::Skd, Session::CskSm, Session::VisaSm,
+                Session::Tree8, Session::Tree16,
+            ] {
+                prop_assert!(explain_session(&mut Answer::new("test"), session, &short, &with).is_ok());
+            }
+            for len in [24, 32] {
+                let long = Secret::copy_of(&key[..len]);
+                prop_assert!(explain_session(&mut Answer::new("test"), Session::CskAes, &long, &with).is_ok());
+            }
+        }
+
+        /// ICC master keys of every option and PAN length, and both passes of option B.
+        #[test]
+        fn steps_of_icc_master_keys(key: [u8; 32], pan in "[0-9]{12,19}", psn in "[0-9]{2}") {
+            let (pan, psn) = (Pan::without_check(&pan).unwrap(), psn.parse().unwrap());
+            for (option, len) in [
+                (DerivationOption::A, 16), (DerivationOption::A, 24), (DerivationOption::B, 16), (DerivationOption::B, 24),
+                (DerivationOption::C, 16), (DerivationOption::C, 24), (DerivationOption::C, 32),
+            ] {
+                let mut answer = Answer::new("test");
+                let mk = icc_master_key(&mut answer, option, &Secret::copy_of(&key[..len]), &pan, psn);
+                let mk = mk.ok().map(|k| hex_upper(k.expose())).unwrap_or_default();
+                prop_assert!(answer.ends_in(&mk).is_ok());
+            }
+        }
+    }
+}
