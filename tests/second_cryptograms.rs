@@ -132,17 +132,19 @@ fn tree_of_height_16() {
 
 /// What each version does, as scheme documents tell it, one row each: the byte, the key of the cryptogram (`mk`, `skd`,
 /// `csk`), the padding byte, the part of the issuer application data, ARPC method and key.
-const VERSIONS: [(CryptogramVersion, u8, &str, Option<u8>, &[std::ops::Range<usize>], u8, &str); 10] = [
-    (CryptogramVersion::Visa0A, 0x0A, "mk", None, &[3..7], 1, "mk"),
-    (CryptogramVersion::Visa11, 0x11, "mk", None, &[4..5], 1, "mk"),
-    (CryptogramVersion::Visa12, 0x12, "csk", Some(0x80), &[0..18], 2, "sk"),
-    (CryptogramVersion::Visa22, 0x22, "csk", Some(0x80), &[0..18], 2, "sk"),
-    (CryptogramVersion::MChip10, 0x10, "skd", Some(0x80), &[2..8], 1, "mk"),
-    (CryptogramVersion::MChip11, 0x11, "skd", Some(0x80), &[2..8, 10..18], 1, "mk"),
-    (CryptogramVersion::MChip14, 0x14, "csk", Some(0x80), &[2..8], 1, "sk"),
-    (CryptogramVersion::MChip15, 0x15, "csk", Some(0x80), &[2..8, 10..18], 1, "sk"),
-    (CryptogramVersion::CcdA5, 0xA5, "csk", Some(0x80), &[0..18], 2, "sk"),
-    (CryptogramVersion::CcdA6, 0xA6, "aes", Some(0x80), &[0..18], 2, "sk"),
+type Row = (CryptogramVersion, u8, &'static str, Option<u8>, &'static [(usize, usize)], u8, &'static str);
+
+const VERSIONS: [Row; 10] = [
+    (CryptogramVersion::Visa0A, 0x0A, "mk", None, &[(3, 7)], 1, "mk"),
+    (CryptogramVersion::Visa11, 0x11, "mk", None, &[(4, 5)], 1, "mk"),
+    (CryptogramVersion::Visa12, 0x12, "csk", Some(0x80), &[(0, 18)], 2, "sk"),
+    (CryptogramVersion::Visa22, 0x22, "csk", Some(0x80), &[(0, 18)], 2, "sk"),
+    (CryptogramVersion::MChip10, 0x10, "skd", Some(0x80), &[(2, 8)], 1, "mk"),
+    (CryptogramVersion::MChip11, 0x11, "skd", Some(0x80), &[(2, 8), (10, 18)], 1, "mk"),
+    (CryptogramVersion::MChip14, 0x14, "csk", Some(0x80), &[(2, 8)], 1, "sk"),
+    (CryptogramVersion::MChip15, 0x15, "csk", Some(0x80), &[(2, 8), (10, 18)], 1, "sk"),
+    (CryptogramVersion::CcdA5, 0xA5, "csk", Some(0x80), &[(0, 18)], 2, "sk"),
+    (CryptogramVersion::CcdA6, 0xA6, "aes", Some(0x80), &[(0, 18)], 2, "sk"),
 ];
 
 /// From the ICC master key to the issuer's answer, as the library's choices for the version lead.
@@ -207,7 +209,7 @@ fn cryptograms_and_responses_of_every_version() {
             let mk = cases.bytes(len);
             let t = Transaction::draw(cases);
             let mut all = t.data.clone();
-            parts.iter().for_each(|part| all.extend(&t.iad[part.clone()]));
+            parts.iter().for_each(|(from, to)| all.extend(&t.iad[*from..*to]));
             let sk = match session {
                 "mk" => mk.clone(),
                 "skd" => plain_common(&mk, &[&t.atc[..], &[0, 0], &t.un].concat()),
