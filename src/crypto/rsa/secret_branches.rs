@@ -29,7 +29,8 @@ fn mark<T>(request: Request, values: &[T]) {
 
 fn numbers<const N: usize>() -> [[u64; N]; 3] {
     let mut rng = Seed::fixed([0x77; 32]).named_stream(b"branches", Purpose::TestIssuer).rng();
-    let [mut n, mut base, exponent] = std::array::from_fn(|_| std::array::from_fn(|_| u64::from_le_bytes(rng.bytes())));
+    let [mut n, mut base, exponent] =
+        std::array::from_fn(|_| std::array::from_fn(|_| u64::from_le_bytes(rng.bytes())));
     n[0] |= 1;
     n[N - 1] |= 1 << 63;
     base[N - 1] >>= 1;
