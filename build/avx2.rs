@@ -1,5 +1,10 @@
 //! Writes the assembly of the AVX2 kernels; their mathematics stands in `src/crypto/rsa/quads/mod.rs`.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "columns are counted by the loops that name them; a build that stops is seen"
+)]
+
 use std::fmt::Write as _;
 use std::ops::Range;
 

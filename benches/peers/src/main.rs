@@ -20,7 +20,7 @@ use emv_dataprep::crypto::rng::{CardStream, Purpose, Seed};
 use emv_dataprep::crypto::rsa::{Exponent, KeySpec, RsaPrivate, generate, generate_batch, sign_batch};
 
 const ROUNDS: usize = 3;
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 const SIZES: [usize; 6] = [1024, 1152, 1280, 1408, 1536, 1984];
 
 type Tool<'a> = (String, Box<dyn FnMut() -> usize + 'a>);
@@ -177,7 +177,7 @@ fn measure(seconds: f64) {
             tools.push((
                 backend.to_string(),
                 Box::new(move || {
-                    let count = if backend == Backend::Portable { 8 } else { BATCH };
+                    let count = if backend == Backend::Portable { 8 } else if backend == Backend::Avx2 { 64 } else { BATCH };
                     made += 1;
                     let streams: Vec<CardStream> =
                         (0..count as u64).map(|i| stream(seed, &[bits as u64, made, i])).collect();
@@ -193,7 +193,7 @@ fn measure(seconds: f64) {
         let key = generate(KeySpec::new(bits, Exponent::F4).expect("a size"), &stream(&seed, &[bits as u64]))
             .expect("a key");
         let peer = peer_of(&key);
-        let blocks: Vec<Vec<u8>> = (0..BATCH).map(|i| vec![i as u8; bits / 8]).collect();
+        let blocks: Vec<Vec<u8>> = (0..64).map(|i| vec![i as u8; bits / 8]).collect();
         let expected = peer.sign(&blocks);
         let (key, peer, blocks, expected) = (&key, &peer, &blocks, &expected);
         let mut tools: Vec<Tool<'_>> = vec![("OpenSSL".into(), Box::new(move || peer.sign(blocks).len()))];

@@ -42,17 +42,7 @@ impl Engine for Ifma {
     }
 
     fn moduli(&self, words: &[Words; LANES]) -> Box<dyn Moduli + '_> {
-        // SAFETY: as above.
-        by_limbs!(
-            self.bits,
-            L => Box::new(Ready {
-                // SAFETY: as above.
-                moduli: unsafe { arith::Moduli::<L>::new(words, self.bits) },
-                words: Zeroizing::new(*words),
-                bits: self.bits,
-            }),
-            Box::new(NoSize)
-        )
+        by_limbs!(self.bits, L => Box::new(Ready::<L>::new(self, words)), Box::new(NoSize))
     }
 
     fn sign_each(&self, keys: &[&RsaPrivate], blocks: &[Vec<u8>]) -> Vec<Result<Vec<u8>>> {
@@ -68,6 +58,18 @@ struct Ready<const L: usize> {
     moduli: arith::Moduli<L>,
     words: Zeroizing<[Words; LANES]>,
     bits: usize,
+}
+
+impl<const L: usize> Ready<L>
+where
+    Kernels: Kernel<L>,
+{
+    fn new(engine: &Ifma, words: &[Words; LANES]) -> Self {
+        let bits = engine.bits;
+        // SAFETY: the machine has the instructions, as `for_bits` saw.
+        let moduli = unsafe { arith::Moduli::new(words, bits) };
+        Self { moduli, words: Zeroizing::new(*words), bits }
+    }
 }
 
 impl<const L: usize> Moduli for Ready<L>

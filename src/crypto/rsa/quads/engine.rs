@@ -54,15 +54,7 @@ impl Engine for Avx2 {
     }
 
     fn moduli(&self, words: &[Words; LANES]) -> Box<dyn Moduli + '_> {
-        by_limbs!(
-            self.bits,
-            L => Box::new(Ready {
-                // SAFETY: as above.
-                moduli: unsafe { arith::Moduli::<L>::new(words, self.bits) },
-                bits: self.bits,
-            }),
-            Box::new(NoSize)
-        )
+        by_limbs!(self.bits, L => Box::new(Ready::<L>::new(self, words)), Box::new(NoSize))
     }
 
     fn sign_each(&self, keys: &[&RsaPrivate], blocks: &[Vec<u8>]) -> Vec<Result<Vec<u8>>> {
@@ -172,7 +164,7 @@ where
         let h = self.p.product(&self.qinv, &m1);
         let signed = (0..blocks.len()).map(|lane| {
             let signature = multiply_add(&h[lane], &self.q_words[lane], &m2[lane], self.bits / 4);
-            self.keys[lane].verified(signature, inputs[lane])
+            self.keys[lane].verified_fast(signature, inputs[lane])
         });
         signed.collect()
     }
@@ -219,6 +211,18 @@ fn subtract(a: &mut Words, b: &Words, n: &Words) {
 struct Ready<const L: usize> {
     moduli: arith::Moduli<L>,
     bits: usize,
+}
+
+impl<const L: usize> Ready<L>
+where
+    Kernels: Kernel<L>,
+{
+    fn new(engine: &Avx2, words: &[Words; LANES]) -> Self {
+        let bits = engine.bits;
+        // SAFETY: the machine has the instructions, as `for_bits` saw.
+        let moduli = unsafe { arith::Moduli::new(words, bits) };
+        Self { moduli, bits }
+    }
 }
 
 impl<const L: usize> Moduli for Ready<L>

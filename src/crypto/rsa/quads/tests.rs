@@ -99,6 +99,7 @@ where
     let r_inverse: [_; LANES] = std::array::from_fn(|i| peers[i].form(&r::<L>()).invert().unwrap());
     for step in 0..12 {
         let shift: [u64; LANES] = std::array::from_fn(|i| b[i][0] >> step & 1);
+        // SAFETY: the caller's target features are those of the kernels, here and below.
         unsafe { Kernels::square(&mut x, &modulus_limbs, &n0, &Shifts(shift), &mut scratch) };
         for (i, value) in values.iter_mut().enumerate() {
             *value = &value.square() * &r_inverse[i];
@@ -107,6 +108,7 @@ where
             }
         }
         if step % 3 == 2 {
+            // SAFETY: as above.
             unsafe { Kernels::multiply(&mut x, &factor, &modulus_limbs, &n0, &mut scratch) };
             for (i, value) in values.iter_mut().enumerate() {
                 *value = &(&*value * &peers[i].form(&boxed(&b[i]))) * &r_inverse[i];
@@ -116,6 +118,7 @@ where
     for limb in &x.0[..L - 1] {
         assert!(limb.0.iter().all(|limb| limb.fract() == 0.0 && limb.abs() <= (1_u64 << 50) as f64));
     }
+    // SAFETY: as above.
     unsafe { Kernels::multiply(&mut x, &Num::pack(leaked(ones())), &modulus_limbs, &n0, &mut scratch) };
     for (i, peer) in peers.iter().enumerate() {
         let (x_form, y) = (peer.form(&boxed(&a[i])), peer.form(&boxed(&b[i])));
