@@ -21,6 +21,7 @@ pub struct BlockRecord {
     /// Counts of the block.
     pub counts: Counts,
     /// Where the RSA keys of its cards come from.
+    #[serde(default)]
     pub pool: PoolCounts,
     /// Files with their final names; in the attempt's folder they have the number that is their place here.
     pub files: Vec<FileRecord>,
