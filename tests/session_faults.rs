@@ -128,7 +128,8 @@ fn torn_everywhere(bench: &Bench) {
                 Ok(second) => {
                     let log = &second.log;
                     assert!(second.outcome.is_ok(), "{what}: {:?}\n{log}", second.outcome);
-                    bench.honest(&Ended { claims: ended.claims, ..second }, &line, &what);
+                    let claims = [ended.claims, second.claims.clone()].concat();
+                    bench.honest(&Ended { claims, ..second }, &line, &what);
                 }
                 Err(reason) => {
                     assert_eq!(reason, FailureReason::Unknown, "{what}");
@@ -154,6 +155,43 @@ fn torn_at_every_command_pre_personalized() {
 fn torn_at_every_command_scp03() {
     let kind = Kind::scp03(0x70, SecurityLevel::Full);
     torn_everywhere(&Bench::new("online-only", "generic-gp", kind));
+}
+
+/// Torn, resumed, torn again, resumed: nothing that a card takes once is done twice, whatever the second session came to.
+#[test]
+fn torn_twice() {
+    let bench = Bench::new("online-only", "generic-gp", OPEN_DATA);
+    let commands = bench.commands();
+    let mut tried = 0;
+    for at in 0..commands {
+        let mut line = bench.line(CHIP, vec![Fault { at, kind: FaultKind::TornAfter }]);
+        let first = bench.first(&mut line);
+        let mut chips = vec![(line.into_card(), first.state)];
+        for again in 0..commands {
+            // The card cannot be copied, so the way to the first tear is gone once for each second one.
+            let (card, state) = match chips.pop() {
+                Some(torn) => torn,
+                None => {
+                    let mut line = bench.line(CHIP, vec![Fault { at, kind: FaultKind::TornAfter }]);
+                    let first = bench.first(&mut line);
+                    (line.into_card(), first.state)
+                }
+            };
+            let what = format!("torn at {at}, then at {again}");
+            let kind = if again % 2 == 0 { FaultKind::TornAfter } else { FaultKind::TornBefore };
+            let mut line = FaultyCard::new(card, vec![Fault { at: again, kind }]);
+            let second = bench.resume(&state, &mut line).unwrap_or_else(|r| panic!("{what}: {r:?}"));
+            if second.outcome.is_ok() {
+                break;
+            }
+            let mut line = FaultyCard::new(line.into_card(), Vec::new());
+            let third = bench.resume(&second.state, &mut line).unwrap_or_else(|r| panic!("{what}: {r:?}"));
+            assert!(third.outcome.is_ok(), "{what}: {:?}\n{}", third.outcome, third.log);
+            bench.golden.is_in(line.card()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            tried += 1;
+        }
+    }
+    assert!(tried > 500, "{tried}");
 }
 
 fn every_fault(bench: &Bench) {
