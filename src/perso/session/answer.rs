@@ -8,8 +8,8 @@ use super::{Failure, FailureReason, LogLine, Outstanding, Session};
 use crate::perso::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use crate::perso::channel::{Channel, ChannelError, ChannelProtocol, KeyData};
 
-/// Rounds of GET RESPONSE for one command.
-const MOST_ROUNDS: usize = 64 * 256;
+/// Most bytes that GET RESPONSE collects for one command.
+const MOST_COLLECTED: usize = 16_384;
 /// Conditions of use not satisfied: what a personalized application says to STORE DATA.
 const CONDITIONS: StatusWord = StatusWord(0x6985);
 
@@ -44,7 +44,7 @@ impl Session {
     fn take(&mut self, outstanding: Outstanding, response: &ResponseApdu) -> Result<(), Failure> {
         if let Some(le) = response.status().response_waits() {
             self.collected.extend_from_slice(response.data());
-            if self.collected.len() > MOST_ROUNDS || (response.data().is_empty() && self.retried) {
+            if self.collected.len() > MOST_COLLECTED || (response.data().is_empty() && self.retried) {
                 return Err(self.refused(response.status()));
             }
             self.retried = self.sent.as_ref().is_some_and(is_get_response);
