@@ -220,6 +220,8 @@ impl Kind {
         for channel in plan.channels.values_mut() {
             channel.accept = vec![ChannelProtocol::new(self.scp, self.i).unwrap()];
             channel.level = self.level;
+            // The version of the master key that the station has.
+            channel.key_version = 1;
         }
         plan
     }

@@ -136,6 +136,7 @@ impl Card {
                 vec![0x00, 0x90, 0x00]
             }
             (0x80, 0xE2) => self.store(apdu[2], apdu[3], &data),
+            (0x80, 0xD8) => [&data[..1], &[0x90, 0x00]].concat(),
             (0x80, 0xF0) => self.sw(0x9000),
             _ => self.sw(0x6D00),
         }

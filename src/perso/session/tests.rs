@@ -10,7 +10,8 @@ use crate::crypto::backend::Backend;
 use crate::crypto::tdes::TdesKey;
 use crate::emv::Aid;
 use crate::keys::{
-    CardKeys, CipherMode, KeyAlgorithm, KeyAttributes, KeyIndex, KeyRef, KeyUse, SoftwareRing, TransportName,
+    CardKeys, CipherMode, KeyAlgorithm, KeyAttributes, KeyIndex, KeyRef, KeyUse, Scp02Key, SoftwareRing,
+    TransportName,
 };
 use crate::perso::channel::SecurityLevel;
 use crate::perso::plan::{PlanStep, StoreCompletion};
@@ -100,6 +101,11 @@ fn input(seed: u8) -> SessionInput {
     }
 }
 
+/// A key of the set that PUT KEY brings.
+fn new_key(first: u8) -> Vec<u8> {
+    (first..first + 16).collect()
+}
+
 fn ring() -> Arc<dyn KeySource> {
     let mut ring = SoftwareRing::new(Backend::Portable);
     let keys = [
@@ -111,6 +117,11 @@ fn ring() -> Arc<dyn KeySource> {
     for (usage, key) in keys {
         let name = KeyRef::new(usage, KeyIndex(1));
         ring.add_clear(name, KeyAlgorithm::Tdes2, Secret::copy_of(&key), KeyAttributes::default()).unwrap();
+    }
+    for (usage, byte) in [(KeyUse::CardEnc, 0x60), (KeyUse::CardMac, 0x70), (KeyUse::CardDek, 0x80)] {
+        let name = KeyRef::new(usage, KeyIndex(2));
+        let key = Secret::new(new_key(byte));
+        ring.add_clear(name, KeyAlgorithm::Tdes2, key, KeyAttributes::default()).unwrap();
     }
     Arc::new(ring)
 }
@@ -478,4 +489,41 @@ fn outcomes_that_were_not_asked_for_end_the_session() {
         format!("{session:?}"),
         r#"Session { card_reference: CardId("card-1"), step: "instances: SELECT card manager", .. }"#
     );
+}
+
+#[test]
+fn new_keys_go_out_enciphered_after_the_claim_and_are_not_sent_twice() {
+    let with_keys = |seed| {
+        let mut input = input(seed);
+        let step = PlanStep::PutKey { new_keys: "next".to_owned(), new_version: 0x20, replaces: 0x00 };
+        input.plan.phases[0].steps.insert(0, step);
+        input.station.key_sets.insert("next".to_owned(), CardKeys::Static { index: KeyIndex(2) });
+        input
+    };
+    let mut card = Card::new(1);
+    let mut session = Session::new(with_keys(1), ring()).unwrap();
+    let (step, _, claims) = drive(&mut session, &mut card);
+    assert!(matches!(step, Step::Done(_)), "{step:?}");
+    assert_eq!(claims.len(), 1);
+    let log: Vec<String> = session.log().iter().map(ToString::to_string).collect();
+    let claimed = log.iter().position(|l| l == "claim stored").unwrap();
+    assert_eq!(log[claimed + 1], "instances: PUT KEY 20: 9000");
+    let put_key = &card.seen[3];
+    // 80 D8 00 81, then version, and of each key 80 10, sixteen bytes, 03 and the check value.
+    assert_eq!(hex_upper(&put_key[..8]), "80D8008143208010");
+    assert_eq!(put_key.len(), 5 + 1 + 3 * (2 + 16 + 1 + 3) + 1);
+    let dek = Scp02Key::Dek.derive(&Secret::copy_of(&STATIC), [0, 0]).unwrap();
+    for (i, first) in [0x60, 0x70, 0x80].into_iter().enumerate() {
+        let mut key = put_key[8 + i * 22..][..16].to_vec();
+        assert_ne!(key, new_key(first));
+        TdesKey::new(&dek).unwrap().decrypt_ecb(&mut key).unwrap();
+        assert_eq!(key, new_key(first));
+    }
+    // Torn there: nobody can tell which keys the chip has, so nothing is tried.
+    let mut card = Card::new(1);
+    card.torn = Torn::Answer(3);
+    let (_, kept, _) = drive(&mut Session::new(with_keys(1), ring()).unwrap(), &mut card);
+    let failure = Session::resume(with_keys(2), ring(), &kept).unwrap_err();
+    assert_eq!((&failure.reason, failure.advice()), (&FailureReason::Unknown, Advice::NewCard));
+    assert_eq!(failure.step, "instances: PUT KEY 20");
 }

@@ -131,9 +131,7 @@ fn groupings_that_the_card_does_not_know() {
     let answers = whole(&mut card);
     assert_eq!(refusals(&answers), [("3000", "6A88")]);
     assert_eq!(state(&card), AppletState::Personalized, "the others are counted on");
-    let mut card = card_with(&[PAYMENT], |c| {
-        c.rules.known.insert(0xA005);
-    });
+    let mut card = card_with(&[PAYMENT], |c| c.rules.known.extend([0xA005]));
     send(&mut card, &format!("00A4040007{PAYMENT}"));
     let mut host = Host::open(&mut card, 1);
     assert_eq!(host.store(&mut card, 0, 0, "A005", "01"), "9000");
