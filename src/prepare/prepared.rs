@@ -59,7 +59,7 @@ impl std::fmt::Debug for PreparedCard {
 }
 
 /// One application instance, ready to be personalized.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedApplication {
     /// Instance AID.
     pub aid: Aid,
