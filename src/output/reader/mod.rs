@@ -4,7 +4,7 @@ mod head;
 mod wire;
 
 use crate::bytes::from_hex;
-use crate::card::{CardId, IssuerRequestId};
+use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::issuer::TransportKeyInfo;
 use crate::keys::KeyAlgorithm;
@@ -35,6 +35,8 @@ pub struct CardLine {
     pub product: String,
     /// Profile id.
     pub profile: String,
+    /// The last day on which the card may be personalized.
+    pub not_after: CardDate,
     /// The transport key of its secret DGIs.
     pub transport_key: TransportKeyInfo,
     /// The chip's applications, in the order in which they are personalized.
@@ -74,6 +76,7 @@ impl From<&PreparedCard> for CardLine {
             destination: card.destination.clone(),
             product: card.product.clone(),
             profile: card.profile.clone(),
+            not_after: card.not_after,
             transport_key: card.transport_key.clone(),
             applications: card.applications.clone(),
             magstripe: card.magstripe.clone(),
@@ -98,7 +101,7 @@ impl CardLine {
     /// use emv_dataprep::output::CardLine;
     /// let text = concat!(
     ///     r#"{"format":"emv-dataprep/card/1","position":1,"cardId":"c-1","issuerRequestId":null,"#,
-    ///     r#""maskedPan":"476173******0010","channel":"CENTRAL","destination":"PC1","product":"p","profile":"q","#,
+    ///     r#""maskedPan":"476173******0010","channel":"CENTRAL","destination":"PC1","product":"p","profile":"q","notAfter":"2026-04-15","#,
     ///     r#""transportKey":{"index":"01","kcv":"08D7B4","algorithm":"TDES-2KEY"},"#,
     ///     r#""chip":{"applications":[{"aid":"A0000000031010","interfaces":["contact"],"#,
     ///     r#""dgis":[{"dgi":"9010","value":"0303","protection":"none"}]}]},"#,
@@ -139,6 +142,7 @@ impl CardLine {
             destination: card.destination.parse().at("destination")?,
             product: card.product,
             profile: card.profile,
+            not_after: CardDate::from_iso(&card.not_after).at("notAfter")?,
             transport_key,
             applications,
             magstripe: card.magstripe.into(),

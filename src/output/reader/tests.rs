@@ -133,7 +133,9 @@ fn carrier() -> impl Strategy<Value = Option<Carrier>> {
 /// Any value that a card line can say.
 pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
     let ids = (1..u64::MAX, "[A-Za-z0-9_-]{1,48}", proptest::option::of("[A-Za-z0-9_-]{1,64}"));
-    let names = (0_usize..3, "[A-Za-z0-9_-]{1,64}", text(), text(), "[0-9]{6}\\*{2,9}[0-9]{4}");
+    let day = (0_u8..100, 1_u8..13, 1_u8..29)
+        .prop_map(|(y, m, d)| CardDate::from_yymmdd(&format!("{y:02}{m:02}{d:02}")).unwrap());
+    let names = (0_usize..3, "[A-Za-z0-9_-]{1,64}", text(), text(), "[0-9]{6}\\*{2,9}[0-9]{4}", day);
     let key = (any::<u8>(), any::<bool>(), "([0-9A-F]{2}){3,5}", proptest::option::of("[A-Z0-9]{16,40}"));
     let packaging = (text(), list(3)).prop_map(|(id, inserts)| Packaging { id, inserts });
     let stripe = (sensitive(), sensitive(), sensitive()).prop_map(|(track1, track2, track3)| Magstripe {
@@ -145,7 +147,7 @@ pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
     let rest = (print(), carrier(), proptest::option::of(packaging), shipment());
     (ids, names, key, chip, stripe, rest).prop_map(|(ids, names, key, applications, magstripe, rest)| {
         let (position, card_id, request) = ids;
-        let (channel, destination, product, profile, masked_pan) = names;
+        let (channel, destination, product, profile, masked_pan, not_after) = names;
         let (index, triple, kcv, wrapped) = key;
         let (print, carrier, packaging, shipment) = rest;
         CardLine {
@@ -157,6 +159,7 @@ pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
             destination: destination.parse().unwrap(),
             product,
             profile,
+            not_after,
             transport_key: TransportKeyInfo {
                 index: crate::keys::KeyIndex(index),
                 algorithm: if triple { KeyAlgorithm::Tdes3 } else { KeyAlgorithm::Tdes2 },
@@ -175,7 +178,7 @@ pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
 
 const GOOD: &str = concat!(
     r#"{"format":"emv-dataprep/card/1","position":3,"cardId":"c-3","issuerRequestId":null,"#,
-    r#""maskedPan":"476173******0010","channel":"CENTRAL","destination":"PC1","product":"p","profile":"q","#,
+    r#""maskedPan":"476173******0010","channel":"CENTRAL","destination":"PC1","product":"p","profile":"q","notAfter":"2026-04-15","#,
     r#""transportKey":{"index":"0A","kcv":"08D7B4","algorithm":"TDES-2KEY"},"#,
     r#""chip":{"applications":[{"aid":"A0000000031010","interfaces":["contact","contactless"],"#,
     r#""dgis":[{"dgi":"0101","value":"7000","protection":"none"},"#,
@@ -210,7 +213,7 @@ proptest! {
 #[test]
 fn refusals_name_their_place_and_no_value() {
     assert!(CardLine::read(GOOD).is_ok());
-    let cases: [(&str, &str, &str); 24] = [
+    let cases: [(&str, &str, &str); 25] = [
         ("card/1", "card/2", "format: this format of a line is not known"),
         (
             r#"{"format":"emv-dataprep/card/1","position":3"#,
@@ -225,6 +228,7 @@ fn refusals_name_their_place_and_no_value() {
         ("476173******0010", "4761739001010010", "maskedPan: "),
         ("CENTRAL", "MIDDLE", "channel: "),
         (r#""PC1""#, r#""../PC1""#, "destination: "),
+        ("2026-04-15", "2026-02-30", "notAfter: "),
         (r#""0A""#, r#""0a""#, "transportKey: index: "),
         ("08D7B4", "08D7", "transportKey: kcv: "),
         ("TDES-2KEY", "HMAC-SHA-256", "transportKey: algorithm: "),

@@ -51,6 +51,7 @@ pub(super) struct Card {
     pub(super) destination: String,
     pub(super) product: String,
     pub(super) profile: String,
+    pub(super) not_after: String,
     pub(super) transport_key: TransportKey,
     pub(super) chip: Chip,
     pub(super) magstripe: Tracks,
