@@ -7,6 +7,7 @@
 mod dgi;
 pub mod names;
 mod protect;
+pub mod record;
 pub mod script;
 pub mod tree;
 
