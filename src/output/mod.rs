@@ -8,6 +8,7 @@
 //! | `batch.json` | [`Manifest`] |
 
 mod card_line;
+pub mod formats;
 mod manifest;
 mod reader;
 mod recipients;

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// [`ErrorKind::Format`] if it is not one object or begins otherwise, [`ErrorKind::Unknown`] for another format.
-pub(super) fn check(text: &str, expected: &str) -> Result<()> {
+pub(in crate::output) fn check(text: &str, expected: &str) -> Result<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let known = reader.deserialize_map(Head(expected)).and_then(|known| reader.end().map(|()| known));
     match known {

@@ -1,6 +1,6 @@
 //! The reader of card lines: a line of `cards-NNNNNN.jsonl` back to a value.
 
-mod head;
+pub(super) mod head;
 mod wire;
 
 use crate::bytes::from_hex;
@@ -154,7 +154,7 @@ impl CardLine {
     }
 }
 
-fn is_masked(pan: &str) -> bool {
+pub(super) fn is_masked(pan: &str) -> bool {
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
     let hidden = |t: &str| !t.is_empty() && t.bytes().all(|b| b == b'*');
     let parts = pan.split_at_checked(6).and_then(|(bin, rest)| {
@@ -165,7 +165,7 @@ fn is_masked(pan: &str) -> bool {
 }
 
 /// Bytes from hexadecimal in upper case, as every output of this program has it.
-pub(crate) fn upper_hex(text: &str) -> Result<Vec<u8>> {
+pub(super) fn upper_hex(text: &str) -> Result<Vec<u8>> {
     if text.bytes().any(|b| b.is_ascii_lowercase()) {
         return Err(ErrorKind::Format("hexadecimal in upper case").into());
     }
@@ -180,14 +180,14 @@ fn one_byte(text: &str) -> Result<u8> {
 }
 
 /// The algorithm of a transport key by its name.
-pub(crate) fn transport_algorithm(name: &str) -> Result<KeyAlgorithm> {
+pub(super) fn transport_algorithm(name: &str) -> Result<KeyAlgorithm> {
     use KeyAlgorithm::{Aes128, Aes192, Aes256, Tdes2, Tdes3};
     let all = [Tdes2, Tdes3, Aes128, Aes192, Aes256];
     all.into_iter().find(|a| a.name() == name).ok_or_else(|| ErrorKind::Unknown("this algorithm").into())
 }
 
 /// A key check value: 3 to 16 bytes in hexadecimal.
-pub(crate) fn check_kcv(kcv: &str) -> Result<()> {
+pub(super) fn check_kcv(kcv: &str) -> Result<()> {
     if (3..=16).contains(&upper_hex(kcv)?.len()) {
         return Ok(());
     }
@@ -262,7 +262,7 @@ fn grouping(from: wire::Dgi, transport: KeyAlgorithm) -> Result<ProtectedDgi> {
 }
 
 /// A cryptogram is whole blocks of the transport key.
-pub(crate) fn check_blocks(found: usize, transport: KeyAlgorithm) -> Result<()> {
+pub(super) fn check_blocks(found: usize, transport: KeyAlgorithm) -> Result<()> {
     if found == 0 || !found.is_multiple_of(transport.block_len()) {
         let expected = "whole blocks of the transport key";
         return Err(ErrorKind::Length { expected, found, unit: "bytes" }.into());
@@ -291,4 +291,4 @@ fn script_step(from: wire::Step, set: &ProtectedDgiSet) -> Result<ScriptStep> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
