@@ -14,6 +14,7 @@ pub mod apdu;
 pub mod chip_json;
 mod chip_text;
 pub mod dgi_lines;
+pub mod template;
 
 use super::CardLine;
 use crate::perso::record::{ChipApplication, ChipCard, TransportReference};
