@@ -9,21 +9,24 @@ use emv_dataprep::keys::{KcvMethod, KeyUse};
 use emv_dataprep::keys::{KeyIndex, KeyRef};
 use emv_dataprep::output::{card_line, mailer_line, return_line};
 use emv_dataprep::prepare::prepare_batch;
+use emv_dataprep::profile::format::{Charset, Checksum, Encoding, FieldSource};
 use emv_dataprep::profile::{CardSource, Channel, Issuer, PrintField};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// Schema, the source files of its members, the kind of file.
-const CONFIGURATION: [(&str, &[&str]); 5] = [
+const CONFIGURATION: [(&str, &[&str]); 6] = [
     ("issuer", &["issuer_file", "identifier"]),
     ("keys", &["keys_file"]),
     ("oda", &["oda_file"]),
     ("product", &["product_file", "identifier"]),
     ("profile", &["profile_file"]),
+    ("format", &["format_file"]),
 ];
 const OUTPUT: [&str; 6] = ["card-line", "mailer", "return", "batch", "status", "rejected"];
 const GUIDE: &str = "docs/issuer-directory.md";
 const OUTPUT_GUIDE: &str = "docs/output.md";
+const FORMATS_GUIDE: &str = "docs/formats.md";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -62,10 +65,11 @@ fn examples(document: &str, language: &str) -> BTreeMap<String, String> {
     out
 }
 
-/// The documents' issuer directory, with every shipped profile and product.
+/// The documents' issuer directory, with every shipped profile, product and format.
 fn directory() -> BTreeMap<String, String> {
     let mut files = examples(&read(GUIDE), "toml");
-    for folder in ["profiles", "products"] {
+    files.extend(examples(&read(FORMATS_GUIDE), "toml"));
+    for folder in ["profiles", "products", "formats"] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path().to_str().unwrap().to_owned();
             files.insert(path.clone(), read(&path));
@@ -81,6 +85,7 @@ fn schema_of(path: &str) -> &'static str {
         "oda" => "oda",
         "products" => "product",
         "profiles" => "profile",
+        "formats" => "format",
         other => panic!("{other}"),
     }
 }
@@ -227,8 +232,10 @@ fn members(schema: &Value, out: &mut BTreeSet<String>) {
 
 #[test]
 fn every_member_is_in_the_document() {
-    let (guide, output) = (read(GUIDE), read(OUTPUT_GUIDE));
-    let all = CONFIGURATION.iter().map(|(name, _)| (*name, &guide)).chain(OUTPUT.map(|name| (name, &output)));
+    let (guide, output, formats) = (read(GUIDE), read(OUTPUT_GUIDE), read(FORMATS_GUIDE));
+    let of = |name| if name == "format" { &formats } else { &guide };
+    let all = CONFIGURATION.iter().map(|(name, _)| (*name, of(*name)));
+    let all = all.chain(OUTPUT.map(|name| (name, &output)));
     for (name, document) in all {
         let mut names = BTreeSet::new();
         members(&schema(name), &mut names);
@@ -311,6 +318,19 @@ fn schemas_and_loader_have_the_same_words() {
     assert_eq!(words("product", "/properties/channels/items/enum"), channels);
     for name in ["status", "card-line"] {
         assert_eq!(words(name, "/properties/channel/enum"), channels);
+    }
+    let field = "/$defs/field/properties";
+    let sources = words("format", &format!("{field}/value/enum"));
+    assert_eq!(sources, set(FieldSource::ALL.iter().map(|s| s.name()).collect()));
+    let sums = words("format", &format!("{field}/checksum/enum"));
+    assert_eq!(sums, set(Checksum::ALL.iter().map(|c| c.name()).collect()));
+    let charsets = words("format", "/properties/template/properties/charset/enum");
+    assert_eq!(charsets, set(Charset::ALL.iter().map(|c| c.name()).collect()));
+    let encodings = words("format", &format!("{field}/encoding/enum"));
+    assert_eq!(encodings, set(Encoding::ALL.iter().map(|e| e.name()).collect()));
+    let formats = read(FORMATS_GUIDE);
+    for word in sources.iter().chain(&sums).chain(&charsets).chain(&encodings) {
+        assert!(formats.contains(&format!("`{word}`")), "{word} is not in {FORMATS_GUIDE}");
     }
     let guide = read(GUIDE);
     let named = [
