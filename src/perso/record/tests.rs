@@ -160,7 +160,7 @@ fn second_mac(key: &[u8], data: &[u8]) -> Vec<u8> {
     let right = TdesKey::from_bytes(&[&key[8..], &key[8..]].concat()).unwrap();
     let mut padded = data.to_vec();
     padded.push(0x80);
-    while padded.len() % 8 != 0 {
+    while !padded.len().is_multiple_of(8) {
         padded.push(0);
     }
     let mut chain = [0_u8; 8];

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
 
+use super::write::checksum;
 use super::*;
 use crate::output::reader::tests::any_card;
 use crate::perso::record::read_records;
+use crate::profile::format::{Charset, Checksum};
 
-const EXAMPLE: &str = include_str!("../../../formats/emboss-line.toml");
+const EXAMPLE: &str = include_str!("../../../../formats/emboss-line.toml");
 
 fn format(text: &str) -> FormatFile {
     let (format, findings) = FormatFile::check("x", text.as_bytes());
