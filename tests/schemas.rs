@@ -9,23 +9,26 @@ use emv_dataprep::keys::{KcvMethod, KeyUse};
 use emv_dataprep::keys::{KeyIndex, KeyRef};
 use emv_dataprep::output::{card_line, mailer_line, return_line};
 use emv_dataprep::prepare::prepare_batch;
+use emv_dataprep::profile::format::{Charset, Checksum, Encoding, FieldSource};
 use emv_dataprep::profile::{CardSource, Channel, Issuer, PrintField};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// Schema, the source files of its members, the kind of file.
-const CONFIGURATION: [(&str, &[&str]); 6] = [
+const CONFIGURATION: [(&str, &[&str]); 7] = [
     ("issuer", &["issuer_file", "identifier"]),
     ("keys", &["keys_file"]),
     ("oda", &["oda_file"]),
     ("product", &["product_file", "identifier"]),
     ("profile", &["profile_file"]),
     ("script-plan", &["plan_file"]),
+    ("format", &["format_file"]),
 ];
 const OUTPUT: [&str; 6] = ["card-line", "mailer", "return", "batch", "status", "rejected"];
 const GUIDE: &str = "docs/issuer-directory.md";
 const PLAN_GUIDE: &str = "docs/script-plans.md";
 const OUTPUT_GUIDE: &str = "docs/output.md";
+const FORMATS_GUIDE: &str = "docs/formats.md";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -64,11 +67,12 @@ fn examples(document: &str, language: &str) -> BTreeMap<String, String> {
     out
 }
 
-/// The documents' issuer directory, with every shipped profile and product.
+/// The documents' issuer directory, with every shipped profile, product and format.
 fn directory() -> BTreeMap<String, String> {
     let mut files = examples(&read(GUIDE), "toml");
     files.extend(examples(&read(PLAN_GUIDE), "toml"));
-    for folder in ["profiles", "products", "scripts"] {
+    files.extend(examples(&read(FORMATS_GUIDE), "toml"));
+    for folder in ["profiles", "products", "scripts", "formats"] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path().to_str().unwrap().to_owned();
             if !path.ends_with(".toml") {
@@ -88,6 +92,7 @@ fn schema_of(path: &str) -> &'static str {
         "products" => "product",
         "profiles" => "profile",
         "scripts" => "script-plan",
+        "formats" => "format",
         other => panic!("{other}"),
     }
 }
@@ -243,7 +248,12 @@ fn members(schema: &Value, out: &mut BTreeSet<String>) {
 #[test]
 fn every_member_is_in_the_document() {
     let (guide, plans, output) = (read(GUIDE), read(PLAN_GUIDE), read(OUTPUT_GUIDE));
-    let of = |name: &str| if name == "script-plan" { &plans } else { &guide };
+    let formats = read(FORMATS_GUIDE);
+    let of = |name: &str| match name {
+        "script-plan" => &plans,
+        "format" => &formats,
+        _ => &guide,
+    };
     let all =
         CONFIGURATION.iter().map(|(name, _)| (*name, of(name))).chain(OUTPUT.map(|name| (name, &output)));
     for (name, document) in all {
@@ -332,6 +342,19 @@ fn schemas_and_loader_have_the_same_words() {
     assert_eq!(words("product", "/properties/channels/items/enum"), channels);
     for name in ["status", "card-line"] {
         assert_eq!(words(name, "/properties/channel/enum"), channels);
+    }
+    let field = "/$defs/field/properties";
+    let sources = words("format", &format!("{field}/value/enum"));
+    assert_eq!(sources, set(FieldSource::ALL.iter().map(|s| s.name()).collect()));
+    let sums = words("format", &format!("{field}/checksum/enum"));
+    assert_eq!(sums, set(Checksum::ALL.iter().map(|c| c.name()).collect()));
+    let charsets = words("format", "/properties/template/properties/charset/enum");
+    assert_eq!(charsets, set(Charset::ALL.iter().map(|c| c.name()).collect()));
+    let encodings = words("format", &format!("{field}/encoding/enum"));
+    assert_eq!(encodings, set(Encoding::ALL.iter().map(|e| e.name()).collect()));
+    let formats = read(FORMATS_GUIDE);
+    for word in sources.iter().chain(&sums).chain(&charsets).chain(&encodings) {
+        assert!(formats.contains(&format!("`{word}`")), "{word} is not in {FORMATS_GUIDE}");
     }
     let guide = read(GUIDE);
     let named = [

@@ -20,8 +20,12 @@ use emv_dataprep::issuer::oda::{
 };
 use emv_dataprep::keys::{KeyAlgorithm, KeyUse, PrivateJwk, PublicJwk, jwe, tr31};
 use emv_dataprep::order::{Frame, NoEnvelopeKey, RawOrder, parse_order};
+use emv_dataprep::output::formats::template::{TemplateFile, of_format};
+use emv_dataprep::output::formats::{apdu, chip_json, dgi_lines};
 use emv_dataprep::output::{Manifest, RejectedLine, StatusLine};
+use emv_dataprep::perso::record::{CardReference, CpsRecord, CpsSettings, ListFraming, read_records};
 use emv_dataprep::perso::{encode_dgi, parse_dgis};
+use emv_dataprep::profile::format::FormatFile;
 use emv_dataprep::profile::{Issuer, Level};
 use emv_dataprep::secret::Secret;
 use emv_dataprep::verify::{CardContext, CardLine, CheckName, Keys, Outcome, verify_card};
@@ -59,6 +63,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("private_key", private_key),
     ("card_line", card_line),
     ("output_lines", output_lines),
+    ("cps_record", cps_record),
+    ("bureau_formats", bureau_formats),
 ];
 
 fn rng() -> StreamRng {
@@ -408,4 +414,83 @@ pub fn output_lines(data: &[u8]) -> Reached {
         reached = Accepted;
     }
     reached
+}
+
+// ---------------------------------------------------------------- formats for bureaus
+
+/// CPS records. The first byte says which settings (its lowest bit) and whether a frame is made around the bytes (the next
+/// one), so that what stands inside of it is read. Records are written again as they came; a card that is read from one gives
+/// a record that reads as the same card.
+pub fn cps_record(data: &[u8]) -> Reached {
+    let Some((how, rest)) = data.split_first() else { return Refused };
+    let plain = CpsSettings { reference: CardReference::None, ..CpsSettings::default() };
+    let settings = if how & 1 == 0 {
+        plain
+    } else {
+        let module_identifier = "EMV".to_owned();
+        CpsSettings { module_identifier, count_digits: 7, list_framing: ListFraming::Count, ..plain }
+    };
+    let mut bytes = rest.to_vec();
+    if how & 2 != 0
+        && let Ok(len) = u16::try_from(rest.len())
+    {
+        let count = if how & 1 == 0 { String::new() } else { format!("EMV{:07}", rest.len() + 6) };
+        bytes = [count.as_bytes(), b"02.1", &len.to_be_bytes(), rest].concat();
+    }
+    let Ok(records) = read_records(&bytes, &settings) else { return Refused };
+    let written = records.iter().flat_map(|r| r.encode(&settings).expect("its lengths")).collect::<Vec<_>>();
+    assert_eq!(written, bytes);
+    for record in &records {
+        if let Ok(mut card) = record.to_card(&settings) {
+            card.masked_pan = Some("476173******0010".to_owned());
+            if let Some(key) = card.transport.as_mut() {
+                // An AES mode byte is not among these settings, so the key is a TDES one.
+                key.algorithm = Some(KeyAlgorithm::Tdes2);
+            }
+            if let Ok(again) = CpsRecord::build(&card, &settings, None) {
+                let read = again.to_card(&settings).expect("what was built");
+                assert_eq!(read.applications, card.applications);
+            }
+        }
+    }
+    Accepted
+}
+
+const TEMPLATE: &str = include_str!("../../formats/emboss-line.toml");
+
+/// The other formats; the first byte says which: DGI lines, APDU scripts, chip lines, card lines, the records of the
+/// shipped template. What is read is written and read again.
+pub fn bureau_formats(data: &[u8]) -> Reached {
+    let Some((which, rest)) = data.split_first() else { return Refused };
+    let text = String::from_utf8_lossy(rest);
+    let good = match which {
+        b'd' => dgi_lines::read(&text).map(|cards| {
+            let lines = cards.iter().map(|c| dgi_lines::write(c).expect("what was read").to_string());
+            let again = dgi_lines::header() + &lines.collect::<String>();
+            assert!(dgi_lines::read(&again).expect("what was written") == cards);
+        }),
+        b'a' => apdu::read(&text).map(|cards| {
+            let lines = cards.iter().map(|c| apdu::write(c).expect("what was read").to_string());
+            let again = apdu::header() + &lines.collect::<String>();
+            assert!(apdu::read(&again).expect("what was written") == cards);
+        }),
+        b'c' => chip_json::read(&text).map(|card| {
+            let again = chip_json::write(&card);
+            assert!(chip_json::read(&String::from_utf8_lossy(&again)).expect("what was written") == card);
+        }),
+        b'l' => emv_dataprep::output::CardLine::read(&text).map(|card| {
+            let again = card.to_json();
+            let again = emv_dataprep::output::CardLine::read(&String::from_utf8_lossy(&again));
+            assert!(again.expect("what was written") == card);
+        }),
+        _ => {
+            let (format, _) = FormatFile::check("emboss-line", TEMPLATE.as_bytes());
+            let format = format.expect("the shipped template");
+            let template = of_format(&format).expect("the shipped template");
+            TemplateFile::read(rest, template).map(|file| {
+                assert_eq!(file.encode(template).expect("what was read").as_slice(), rest);
+            })
+        }
+    };
+    if good.is_ok() { Accepted } else { Refused }
 }

@@ -2,13 +2,15 @@
 //!
 //! | file | written by |
 //! |---|---|
-//! | `prepared/<channel>/<destination>/cards-NNNNNN.*` | [`seal()`] over card lines |
+//! | `prepared/<channel>/<destination>/cards-NNNNNN.*` | [`seal()`] over card lines; [`CardLine`] reads one |
 //! | `pin-mailers/…`, `issuer-return/…` | [`seal()`] over their lines |
 //! | `status.jsonl`, `rejected.jsonl` | [`StatusLine`], [`RejectedLine`] |
 //! | `batch.json` | [`Manifest`] |
 
 mod card_line;
+pub mod formats;
 mod manifest;
+mod reader;
 mod recipients;
 mod seal;
 mod status;
@@ -18,6 +20,7 @@ pub use manifest::{
     AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
     PoolCounts, SignatureRecord,
 };
+pub use reader::CardLine;
 pub use recipients::{Opened, Recipients, open, recipient};
 pub use seal::{Form, Label, Sealer, Sheet, seal};
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::card_profile::Profile;
 use super::finding::Finding;
+use super::format::FormatFile;
 use super::identifier::{self, Identifiers};
 use super::issuer_file::{LedgerConfig, SecretFile};
 use super::load::{self, Files};
@@ -52,6 +53,7 @@ pub struct Issuer {
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
     pub(super) key_entries: Vec<KeyEntry>,
     pub(super) oda: BTreeMap<KeyIndex, OdaKey>,
+    pub(super) formats: BTreeMap<String, FormatFile>,
 }
 
 impl Issuer {
@@ -134,6 +136,17 @@ impl Issuer {
     pub fn default_product(&self, config: &str) -> Option<Option<&Product>> {
         let profile = self.profile(config)?;
         Some(profile.default_product.as_deref().and_then(|id| self.product(id)))
+    }
+
+    /// The format of this name (`formats/NAME.toml`).
+    #[must_use]
+    pub fn format(&self, name: &str) -> Option<&FormatFile> {
+        self.formats.get(name)
+    }
+
+    /// Every format, by name.
+    pub fn formats(&self) -> impl Iterator<Item = &FormatFile> {
+        self.formats.values()
     }
 
     /// A destination by its id.

@@ -7,6 +7,8 @@ mod card_profile;
 mod check;
 mod destination;
 mod finding;
+pub mod format;
+mod format_file;
 mod identifier;
 mod issuer;
 mod issuer_file;

@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod calc;
 mod check;
+mod convert;
 mod demo;
 mod demo_command;
 mod failure;
@@ -39,6 +40,7 @@ enum Command {
     Demo(demo_command::Args),
     Prepare(prepare::Args),
     Open(open::Args),
+    Convert(convert::Args),
     Check(check::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect(&args),
         Command::Prepare(args) => prepare::run(&args),
         Command::Open(args) => open::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::SelfTest(args) => self_test::run(&args),
