@@ -172,6 +172,42 @@ impl CardDate {
         self.day
     }
 
+    /// From ISO 8601 text, `2028-02-29`: a year of 2000 to 2099.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for another form, [`ErrorKind::Value`] if there is no such day.
+    pub fn from_iso(text: &str) -> Result<Self> {
+        let digits = text
+            .strip_prefix("20")
+            .filter(|t| t.len() == 8)
+            .and_then(|t| Some((t.get(..2)?, t.get(2..)?.strip_prefix('-')?)))
+            .and_then(|(year, rest)| Some((year, rest.split_once('-')?)))
+            .filter(|(_, (month, day))| month.len() == 2 && day.len() == 2)
+            .map(|(year, (month, day))| format!("{year}{month}{day}"));
+        Self::from_yymmdd(&digits.ok_or(ErrorKind::Format("a day as YYYY-MM-DD"))?)
+    }
+
+    /// ISO 8601 text, `2028-02-29`.
+    #[must_use]
+    pub fn iso(self) -> String {
+        format!("20{:02}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+
+    /// The day `days` later, at the latest the last day of 2099.
+    #[must_use]
+    pub const fn plus_days(self, days: u16) -> Self {
+        let (mut year, mut month, mut left) = (self.year, self.month, days.saturating_add(self.day as u16));
+        while left > days_in(year, month) as u16 {
+            left = left.saturating_sub(days_in(year, month) as u16);
+            (year, month) = match (year, month) {
+                (99.., 12..) => return Self { year: 99, month: 12, day: 31 },
+                (_, 12..) => (year.saturating_add(1), 1),
+                _ => (year, month.saturating_add(1)),
+            };
+        }
+        Self { year, month, day: (left & 0x1F) as u8 }
+    }
+
     /// The first day of the same month.
     #[must_use]
     pub const fn first_of_month(self) -> Self {
@@ -233,6 +269,25 @@ mod tests {
     fn an_exchanged_expiry_is_named() {
         let e = Expiry::from_yymm("0629").unwrap_err();
         assert_eq!(e.to_string(), "month and year are exchanged: YYMM is expected");
+    }
+
+    #[test]
+    fn days_are_counted_over_months_and_leap_years() {
+        for (from, days, to) in [
+            ("2026-11-21", 0, "2026-11-21"),
+            ("2026-11-21", 90, "2027-02-19"),
+            ("2028-02-28", 1, "2028-02-29"),
+            ("2027-02-28", 1, "2027-03-01"),
+            ("2026-12-31", 1, "2027-01-01"),
+            ("2026-01-01", 3650, "2035-12-30"),
+            ("2099-12-30", 400, "2099-12-31"),
+        ] {
+            let day = CardDate::from_iso(from).unwrap();
+            assert_eq!((day.iso().as_str(), day.plus_days(days).iso().as_str()), (from, to));
+        }
+        for text in ["2026-2-01", "1999-01-01", "2026-02-30", "20260201", "2026-02-1x", "2026-02-011"] {
+            assert!(CardDate::from_iso(text).is_err(), "{text}");
+        }
     }
 
     #[test]

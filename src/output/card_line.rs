@@ -28,6 +28,7 @@ struct CardLine<'a> {
     destination: &'a str,
     product: &'a str,
     profile: &'a str,
+    not_after: String,
     transport_key: TransportKeyLine<'a>,
     chip: Chip<'a>,
     magstripe: Tracks<'a>,
@@ -170,6 +171,7 @@ pub fn card_line(card: &PreparedCard) -> Zeroizing<Vec<u8>> {
         destination: card.destination.as_str(),
         product: &card.product,
         profile: &card.profile,
+        not_after: card.not_after.iso(),
         transport_key: (&card.transport_key).into(),
         chip: Chip { applications: card.applications.iter().map(Into::into).collect() },
         magstripe: (&card.magstripe).into(),
@@ -254,6 +256,7 @@ mod tests {
             destination: "PC1".parse().unwrap(),
             product: "p".to_owned(),
             profile: "q".to_owned(),
+            not_after: crate::card::CardDate::from_iso("2027-02-19").unwrap(),
             transport_key: TransportKeyInfo {
                 index: KeyIndex(0x0A),
                 algorithm: KeyAlgorithm::Tdes2,
@@ -299,6 +302,7 @@ mod tests {
             concat!(
                 r#"{"format":"emv-dataprep/card/1","position":3,"cardId":"c-3","issuerRequestId":null,"#,
                 r#""maskedPan":"476173******0010","channel":"CENTRAL","destination":"PC1","product":"p","profile":"q","#,
+                r#""notAfter":"2027-02-19","#,
                 r#""transportKey":{"index":"0A","kcv":"08D7B4","algorithm":"TDES-2KEY"},"#,
                 r#""chip":{"applications":[{"aid":"A0000000031010","interfaces":["contact","contactless"],"#,
                 r#""dgis":[{"dgi":"0101","value":"7000","protection":"none"},"#,

@@ -8,6 +8,7 @@ pub mod apdu;
 pub mod channel;
 mod dgi;
 pub mod names;
+pub mod plan;
 mod protect;
 pub mod script;
 pub mod tree;

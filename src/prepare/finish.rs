@@ -13,6 +13,7 @@ use super::request::SensitiveText;
 use super::work::{Card, Cards, settle};
 use super::{certify, consistent, values};
 use crate::bytes::hex_upper;
+use crate::card::CardDate;
 use crate::crypto::rng::Purpose;
 use crate::error::{ErrorKind, Result};
 use crate::issuer::{PinBlockFormat, PinBlockJob};
@@ -116,6 +117,7 @@ fn assemble(context: &Context<'_>, card: &Card<'_>, sets: Vec<ProtectedDgiSet>) 
         destination: request.destination.clone(),
         product: plan.product.id.clone(),
         profile: plan.profile.id.clone(),
+        not_after: not_after(context, card),
         transport_key: plan.transport.info().clone(),
         applications,
         magstripe,
@@ -138,6 +140,14 @@ fn assemble(context: &Context<'_>, card: &Card<'_>, sets: Vec<ProtectedDgiSet>) 
         mailer,
         issuer_return,
     }))
+}
+
+/// The batch's day and the destination's days, at the latest the card's last day.
+fn not_after(context: &Context<'_>, card: &Card<'_>) -> CardDate {
+    let request = card.plan.request;
+    let expiry = request.data.expiry.last_day();
+    let days = context.issuer.destination(&request.destination).map_or(0, |d| d.not_after_days);
+    context.today.plus_days(days).min(expiry)
 }
 
 fn script(application: &Application, dgis: &ProtectedDgiSet) -> Result<Script> {

@@ -1,7 +1,7 @@
 use serde::{Serialize, Serializer};
 
 use super::request::{CardDesign, CarrierConfig, SensitiveText, Shipment};
-use crate::card::{CardId, IssuerRequestId};
+use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::emv::Aid;
 use crate::issuer::TransportKeyInfo;
 use crate::perso::{ProtectedDgiSet, Script};
@@ -27,6 +27,8 @@ pub struct PreparedCard {
     pub product: String,
     /// Profile id.
     pub profile: String,
+    /// The last day on which it may be personalized: never after the card's expiry.
+    pub not_after: CardDate,
     /// The transport key of its secret DGIs.
     pub transport_key: TransportKeyInfo,
     /// The chip's applications, in the order in which they are personalized.

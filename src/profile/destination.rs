@@ -118,6 +118,8 @@ pub struct Destination {
     pub public_key: Option<String>,
     /// Transport key of secret DGIs; destinations of cards have one.
     pub transport: Option<TransportKeyConfig>,
+    /// For cards: how many days after the batch's day the card may still be personalized.
+    pub not_after_days: u16,
     /// Index of the key under which a PIN block leaves (`mailer` for mailers, `pin` for the issuer return).
     pub pin_key: Option<KeyIndex>,
 }

@@ -35,6 +35,9 @@ pub enum SecretKind {
     },
 }
 
+/// Days after which a prepared card is not personalized any more, unless the destination says otherwise.
+const NOT_AFTER_DAYS: u16 = 90;
+
 /// Risks that can be accepted by name.
 const RISKS: [&str; 1] = ["static-transport-of-pins"];
 
@@ -86,6 +89,7 @@ struct RawDestination {
     channel: Option<Spanned<String>>,
     public_key: Option<Spanned<BTreeMap<String, String>>>,
     transport_key: Option<Spanned<RawTransport>>,
+    not_after_days: Option<Spanned<u16>>,
     pin_key: Option<Spanned<String>>,
 }
 
@@ -257,7 +261,16 @@ fn destination(
         None => None,
         Some(text) => Some(source.value::<KeyIndex>("pin_key", text)?),
     };
-    Some(Destination { id, channel, public_key, transport, pin_key })
+    let not_after_days = raw.not_after_days.as_ref().map_or(NOT_AFTER_DAYS, |days| {
+        if !(1..=3650).contains(days.get_ref()) {
+            source.error(days.span().start, "value", "not_after_days: 1 to 3650");
+        }
+        *days.get_ref()
+    });
+    if let (Some(days), None) = (&raw.not_after_days, channel) {
+        source.error(days.span().start, "member", "not_after_days belongs to a destination of cards");
+    }
+    Some(Destination { id, channel, public_key, transport, not_after_days, pin_key })
 }
 
 fn transport(source: &mut Source<'_>, raw: &Spanned<RawTransport>) -> Option<TransportKeyConfig> {

@@ -222,9 +222,9 @@ impl<'a> Chip<'a> {
 
 /// AIP, AFL and other objects when the value is a GPO response. An AFL may be absent where all data is in the
 /// response itself (contactless, DGIs 91xx and 92xx).
-type Gpo<'a> = ([u8; 2], &'a [u8], Vec<tlv::Object<'a>>);
+pub(super) type Gpo<'a> = ([u8; 2], &'a [u8], Vec<tlv::Object<'a>>);
 
-fn gpo_response(tag: u16, value: &[u8]) -> Option<Gpo<'_>> {
+pub(super) fn gpo_response(tag: u16, value: &[u8]) -> Option<Gpo<'_>> {
     if let Some(flat) = tlv::only(value, 0x80) {
         let (aip, afl) = flat.split_first_chunk::<2>()?;
         return Some((*aip, afl, Vec::new()));
@@ -242,7 +242,7 @@ fn gpo_response(tag: u16, value: &[u8]) -> Option<Gpo<'_>> {
     Some((aip, afl, objects.into_iter().filter(|o| !tlv::is_constructed(o.tag)).collect()))
 }
 
-fn afl_entries(afl: &[u8]) -> Result<Vec<AflEntry>, &'static str> {
+pub(super) fn afl_entries(afl: &[u8]) -> Result<Vec<AflEntry>, &'static str> {
     let (entries, rest) = afl.as_chunks::<4>();
     if !rest.is_empty() || afl.len() > 252 {
         return Err("the AFL is not entries of four bytes");

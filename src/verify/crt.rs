@@ -54,6 +54,47 @@ pub(super) enum Private {
 }
 
 impl Private {
+    /// The key of qInv, dQ, dP, q and p, when they fit each other for public exponent 3 or 65537.
+    pub(super) fn from_crt(parts: [&[u8]; 5]) -> Option<Self> {
+        let half = parts.first()?.len();
+        let [qinv, dq, dp, q, p] = parts.map(|part| number(part, half));
+        let (qinv, dq, dp, q, p) = (qinv?, dq?, dp?, q?, p?);
+        let odd = |part: Option<&&[u8]>| part.and_then(|p| p.last()).is_some_and(|b| b & 1 == 1);
+        if !odd(parts.get(3))
+            || !odd(parts.get(4))
+            || *p <= *q
+            || *qinv >= *p
+            || product_is_one(&qinv, &q, &p) != Some(true)
+        {
+            return None;
+        }
+        let less_one = |n: &Num| Zeroizing::new(n.wrapping_sub(Limb::ONE));
+        let (p1, q1) = (less_one(&p), less_one(&q));
+        let fits = [&[3_u8][..], &[1, 0, 1]].into_iter().any(|e| {
+            let Some(e) = number(e, 8) else { return false };
+            product_is_one(&dp, &e, &p1) == Some(true) && product_is_one(&dq, &e, &q1) == Some(true)
+        });
+        (fits && *dp < *p1 && *dq < *q1).then_some(Self::Crt { p, q, dp, dq, qinv })
+    }
+
+    /// The key of private exponent and modulus, 80 and zeros behind each left off.
+    pub(super) fn from_plain(d: &[u8], n: &[u8]) -> Option<Self> {
+        let strip = |value| crate::crypto::mac::strip_bit_padding(value).unwrap_or(value);
+        let n = if n.last().is_some_and(|b| b & 1 == 1) { n } else { strip(n) };
+        let d = if d.len() > n.len() { d.get(..n.len())? } else { d };
+        let odd = n.last().is_some_and(|b| b & 1 == 1);
+        odd.then_some(Self::Plain { d: number(d, n.len())?, n: number(n, n.len())? })
+    }
+
+    /// Length of the modulus in bytes.
+    pub(super) fn modulus_len(&self) -> usize {
+        let bits = match self {
+            Self::Plain { n, .. } => n.bits(),
+            Self::Crt { p, q, .. } => p.concatenating_mul(&**q).bits(),
+        };
+        usize::try_from(bits.div_ceil(8)).unwrap_or(0)
+    }
+
     /// `block ^ d mod n`, for the dynamic signature of a transaction; `None` never happens for a key that fits.
     pub(super) fn sign(&self, block: &[u8], len: usize) -> Option<Vec<u8>> {
         let c = number(block, block.len())?;

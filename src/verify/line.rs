@@ -5,6 +5,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::card::CardDate;
+
 /// Where an application is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Interface {
@@ -193,6 +195,8 @@ pub struct CardLine {
     pub product: String,
     /// Chip profile.
     pub profile: String,
+    /// The last day on which it may be personalized; absent in lines of before that member.
+    pub not_after: Option<CardDate>,
     /// The key that the secret DGIs are under.
     pub transport_key: Option<TransportKeyName>,
     /// The chip's applications.
@@ -270,6 +274,10 @@ fn read_card(json: &Map<String, Value>) -> Read<CardLine> {
         destination: name(json, "destination")?,
         product: name(json, "product")?,
         profile: name(json, "profile")?,
+        not_after: match optional_text(json, "notAfter")? {
+            None => None,
+            Some(day) => Some(CardDate::from_iso(&day).map_err(|_| "notAfter is not a day")?),
+        },
         transport_key: transport.map(read_transport).transpose()?,
         applications,
         magstripe: match magstripe {
@@ -479,6 +487,7 @@ mod tests {
     fn wrong_forms_are_refused() {
         for (from, to) in [
             ("card/1", "card/2"),
+            ("\"position\":1", "\"notAfter\":\"2027-02-30\",\"position\":1"),
             ("\"position\":1", "\"position\":0"),
             ("ABCDEF", "abcdef"),
             ("\"8010\",\"value\"", "\"80100\",\"value\""),

@@ -8,6 +8,7 @@
 //! labels, risk parameters, issuer action codes and issuer application data outside the signed records, random fill
 //! beside a PIN block, and digits of a track that no pattern describes.
 
+pub mod card_os;
 mod checks;
 mod chip;
 mod crt;

@@ -187,6 +187,7 @@ mod tests {
             destination: "P".into(),
             product: String::new(),
             profile: String::new(),
+            not_after: None,
             transport_key: None,
             applications: Vec::new(),
             magstripe: Default::default(),

@@ -21,7 +21,7 @@ const ATC: [u8; 2] = [0, 1];
 const DYNAMIC_NUMBER: [u8; 8] = [0x1D, 0xE2, 0xA3, 0x54, 0xC5, 0x76, 0x97, 0xB8];
 
 /// What the terminal puts into a data object list.
-fn terminal_data(list: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn terminal_data(list: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     for (tag, len) in tlv::dol(list)? {
         let value: &[u8] = match tag {
@@ -59,8 +59,8 @@ pub(super) fn transaction(chip: &Chip<'_>, paths: &[PathKeys], learned: &Learned
         if let (Some(set), Some(host), Some(cdol)) = (card_key, &learned.host_key, path.get(0x8C)) {
             let Some(data) = terminal_data(cdol) else { continue };
             let input = [data.as_slice(), &path.aip, &ATC].concat();
-            let arqc = set.keys.first().and_then(|key| cryptogram(key, set.aes, &input));
-            let right = arqc.is_some() && arqc == cryptogram(host, set.aes, &input);
+            let arqc = set.keys.first().and_then(|key| cryptogram(key, set.aes, ATC, &input));
+            let right = arqc.is_some() && arqc == cryptogram(host, set.aes, ATC, &input);
             found.require(NAME, right, "the host does not accept the card's cryptogram");
         }
     }
@@ -125,8 +125,8 @@ fn sign_combined(
 }
 
 /// An application cryptogram with the common session key (Book 2, 8.1 and A1.3).
-fn cryptogram(key: &Secret, aes: bool, input: &[u8]) -> Option<[u8; 8]> {
-    let session = session_key(key, aes, ATC)?;
+pub(super) fn cryptogram(key: &Secret, aes: bool, atc: [u8; 2], input: &[u8]) -> Option<[u8; 8]> {
+    let session = session_key(key, aes, atc)?;
     if aes {
         return cmac_aes(&session, &[input]).ok()?.first_chunk::<8>().copied();
     }

@@ -96,8 +96,8 @@ inserts = ["terms-2026", "leaflet-app"]
 countries = ["CH", "DE", "ES", "FR", "GB", "IT", "PT", "US"]
 "#;
 
-/// The shipped profiles and products.
-const SHIPPED: [(&str, &str); 8] = [
+/// The shipped profiles, products and script plans.
+const SHIPPED: [(&str, &str); 10] = [
     ("profiles/visa-style-dual.toml", include_str!("../../../../profiles/visa-style-dual.toml")),
     ("profiles/mastercard-style-dual.toml", include_str!("../../../../profiles/mastercard-style-dual.toml")),
     ("profiles/ccd-generic.toml", include_str!("../../../../profiles/ccd-generic.toml")),
@@ -106,6 +106,8 @@ const SHIPPED: [(&str, &str); 8] = [
     ("products/standard.toml", include_str!("../../../../products/standard.toml")),
     ("products/ccd-debit.toml", include_str!("../../../../products/ccd-debit.toml")),
     ("products/online-basic.toml", include_str!("../../../../products/online-basic.toml")),
+    ("scripts/generic-gp.toml", include_str!("../../../../scripts/generic-gp.toml")),
+    ("scripts/pre-personalized.toml", include_str!("../../../../scripts/pre-personalized.toml")),
 ];
 
 impl TestIssuer {
