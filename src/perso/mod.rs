@@ -11,6 +11,7 @@ pub mod names;
 pub mod plan;
 mod protect;
 pub mod script;
+pub mod session;
 pub mod tree;
 
 pub use dgi::{Dgi, DgiTag, dgi_length, encode_dgi, parse_dgis, read_dgi};

@@ -11,8 +11,8 @@ use crate::perso::DgiTag;
 use crate::perso::apdu::StatusWord;
 use crate::perso::channel::{ChannelProtocol, SecurityLevel};
 use crate::perso::plan::{
-    CardCheck, ChannelPlan, Cplc, Expected, Install, InstanceKind, Packing, PersonalizationPlan, Phase,
-    PlanStep, Route, Selection, StatusScope, StoreCompletion, StoreData, StoreStructure, Target,
+    AesFilling, CardCheck, ChannelPlan, Cplc, Expected, Install, InstanceKind, Packing, PersonalizationPlan,
+    Phase, PlanStep, Route, Selection, StatusScope, StoreCompletion, StoreData, StoreStructure, Target,
     upper_hex_byte,
 };
 
@@ -110,6 +110,7 @@ enum RawStep {
         structure: Option<String>,
         #[serde(default)]
         le: bool,
+        aes_filling: Option<String>,
         completion: Option<String>,
     },
     Cplc {
@@ -330,6 +331,7 @@ fn step(raw: &RawStep) -> Told<PlanStep> {
             max_data,
             structure,
             le,
+            aes_filling,
             completion,
         } => PlanStep::StoreData(StoreData {
             first: dgis("first", first)?,
@@ -344,6 +346,11 @@ fn step(raw: &RawStep) -> Told<PlanStep> {
                 &[("none", StoreStructure::None), ("dgi", StoreStructure::Dgi)],
             )?,
             le: *le,
+            aes_filling: word(
+                "aes_filling",
+                aes_filling,
+                &[("bit", AesFilling::Bit), ("zeros", AesFilling::Zeros), ("refuse", AesFilling::Refuse)],
+            )?,
             completion: word(
                 "completion",
                 completion,

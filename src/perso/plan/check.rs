@@ -120,7 +120,18 @@ impl Phase {
             PlanStep::Cplc(_) if manager && channel => Ok(()),
             PlanStep::StoreData(store) if !manager && channel => store.check(),
             PlanStep::StoreData(_) if manager => Err("data is stored in a phase of applications"),
-            PlanStep::Check(check) => check.rules(manager),
+            PlanStep::Check(check) => {
+                let direct = matches!(self.target, Target::Applications { route: Route::Direct, .. });
+                match check {
+                    CardCheck::Select { .. } if channel => {
+                        Err("SELECT ends the channel: a phase that looks has none")
+                    }
+                    CardCheck::GetData { .. } | CardCheck::ReadRecord { .. } if !manager && !direct => {
+                        Err("the way through a security domain does not read from the application")
+                    }
+                    _ => check.rules(manager),
+                }
+            }
             _ if !channel => Err("this step needs a channel"),
             _ => Err("this step belongs to a phase of the card manager"),
         }

@@ -16,8 +16,8 @@ use crate::perso::channel::{ChannelProtocol, SecurityLevel};
 
 pub use check::Rule;
 pub use step::{
-    CardCheck, Cplc, Expected, Install, Packing, ParameterPart, Parameters, PlanStep, StatusScope,
-    StoreCompletion, StoreData, StoreStructure,
+    AesFilling, CardCheck, Cplc, Expected, Install, Packing, ParameterPart, Parameters, PlanStep,
+    StatusScope, StoreCompletion, StoreData, StoreStructure,
 };
 
 /// What an application of a card is, by its AID.

@@ -167,6 +167,18 @@ pub enum StoreCompletion {
     EmptyCompletion,
 }
 
+/// How a secret value that is whole blocks of DES, not of AES, grows under an AES data encipherment key. The card's
+/// specification says; a PIN block (8010) always grows by random bytes (CPS 2.0, Annex A).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AesFilling {
+    /// 80, then zero bytes (ISO/IEC 9797-1, method 2): for values that were prepared without padding.
+    Bit,
+    /// Zero bytes: for values that end in padding method 2 already.
+    Zeros,
+    /// Not at all: such a card is not personalized.
+    Refuse,
+}
+
 /// STORE DATA of an application's groupings (CPS 2.0, 4.3.4; GPCS 11.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreData {
@@ -186,6 +198,8 @@ pub struct StoreData {
     pub structure: StoreStructure,
     /// Whether Le 00 ends the command.
     pub le: bool,
+    /// How secret values grow under an AES key.
+    pub aes_filling: AesFilling,
     /// How it ends.
     pub completion: StoreCompletion,
 }
@@ -202,6 +216,7 @@ impl Default for StoreData {
             max_data: 255,
             structure: StoreStructure::None,
             le: false,
+            aes_filling: AesFilling::Bit,
             completion: StoreCompletion::LastGrouping,
         }
     }
