@@ -1,6 +1,7 @@
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::reader::CardLine;
 use crate::bytes::hex_upper;
 use crate::issuer::TransportKeyInfo;
 use crate::perso::{ProtectedDgiSet, Script, ScriptStep};
@@ -16,9 +17,37 @@ pub const MAILER_FORMAT: &str = "emv-dataprep/mailer/1";
 /// Value of the member `format` of an issuer-return line.
 pub const RETURN_FORMAT: &str = "emv-dataprep/return/1";
 
+/// A card and the value of its line name their members alike.
+macro_rules! line_json {
+    ($card:ident) => {{
+        let line = Line {
+            format: CARD_FORMAT,
+            position: $card.position,
+            card_id: $card.card_id.as_str(),
+            issuer_request_id: $card.issuer_request_id.as_ref().map(|id| id.as_str()),
+            masked_pan: &$card.masked_pan,
+            channel: $card.channel.name(),
+            destination: $card.destination.as_str(),
+            product: &$card.product,
+            profile: &$card.profile,
+            not_after: $card.not_after.iso(),
+            transport_key: (&$card.transport_key).into(),
+            chip: Chip { applications: $card.applications.iter().map(Into::into).collect() },
+            magstripe: (&$card.magstripe).into(),
+            print: &$card.print,
+            carrier: $card.carrier.as_ref(),
+            packaging: $card.packaging.as_ref(),
+            shipment: $card.shipment.as_ref(),
+        };
+        let values = $card.applications.iter().flat_map(|a| a.dgis.dgis());
+        let values: usize = values.map(|d| d.value.len().saturating_mul(4).saturating_add(128)).sum();
+        secret_json(&line, values.saturating_add(4096))
+    }};
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CardLine<'a> {
+struct Line<'a> {
     format: &'static str,
     position: u64,
     card_id: &'a str,
@@ -161,28 +190,16 @@ impl<'a> From<&'a Magstripe> for Tracks<'a> {
 /// A prepared card as one line of JSON, members always in the same order, hexadecimal in upper case, no line end.
 #[must_use]
 pub fn card_line(card: &PreparedCard) -> Zeroizing<Vec<u8>> {
-    let line = CardLine {
-        format: CARD_FORMAT,
-        position: card.position,
-        card_id: card.card_id.as_str(),
-        issuer_request_id: card.issuer_request_id.as_ref().map(|id| id.as_str()),
-        masked_pan: &card.masked_pan,
-        channel: card.channel.name(),
-        destination: card.destination.as_str(),
-        product: &card.product,
-        profile: &card.profile,
-        not_after: card.not_after.iso(),
-        transport_key: (&card.transport_key).into(),
-        chip: Chip { applications: card.applications.iter().map(Into::into).collect() },
-        magstripe: (&card.magstripe).into(),
-        print: &card.print,
-        carrier: card.carrier.as_ref(),
-        packaging: card.packaging.as_ref(),
-        shipment: card.shipment.as_ref(),
-    };
-    let values = card.applications.iter().flat_map(|a| a.dgis.dgis());
-    let values: usize = values.map(|d| d.value.len().saturating_mul(4).saturating_add(128)).sum();
-    secret_json(&line, values.saturating_add(4096))
+    line_json!(card)
+}
+
+impl CardLine {
+    /// The line again: as [`card_line`] writes it.
+    #[must_use]
+    pub fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        let card = self;
+        line_json!(card)
+    }
 }
 
 /// A PIN mailer as one line of JSON: nothing in it names the card.
@@ -314,6 +331,9 @@ mod tests {
         );
         let read = crate::verify::CardLine::read(text).unwrap();
         assert_eq!((read.applications[0].dgis.len(), read.applications[0].aid.len()), (2, 7));
+        let value = CardLine::read(text).unwrap();
+        assert_eq!(value, CardLine::from(&card()));
+        assert_eq!(value.to_json(), line);
     }
 
     #[test]

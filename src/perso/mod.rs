@@ -10,6 +10,7 @@ mod dgi;
 pub mod names;
 pub mod plan;
 mod protect;
+pub mod record;
 pub mod script;
 pub mod session;
 pub mod tree;

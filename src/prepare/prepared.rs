@@ -88,7 +88,7 @@ impl PreparedCard {
 }
 
 /// One application instance, ready to be personalized.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedApplication {
     /// Instance AID.
     pub aid: Aid,
