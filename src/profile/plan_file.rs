@@ -72,7 +72,8 @@ struct RawPhase {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+#[serde(tag = "action", rename_all = "kebab-case")]
 enum RawStep {
     Delete {
         of: Vec<String>,
@@ -168,14 +169,14 @@ pub(super) fn read(source: &mut Source<'_>, stem: &str) -> Option<Personalizatio
         let at = raw.span().start;
         let Some(phase) = phase(source, raw.get_ref()) else { continue };
         if complete && let Err(rule) = plan.check_phase(&phase) {
-            source.error(at, "phase", format!("phase {}: {rule}", phase.name));
+            source.error(at, "script", format!("phase {}: {rule}", phase.name));
         }
         plan.phases.push(phase);
     }
     if plan.phases.len() == file.phases.len()
         && let Err(rule) = plan.check_phases()
     {
-        source.error(0, "phase", rule);
+        source.error(0, "script", rule);
     }
     (plan.phases.len() == file.phases.len() && complete).then_some(plan)
 }
@@ -204,7 +205,7 @@ fn channel(source: &mut Source<'_>, raw: &Spanned<RawChannel>) -> Option<Channel
     };
     let channel = ChannelPlan { key_set: raw.key_set.clone(), key_version, accept, level };
     if let Err(rule) = channel.check() {
-        source.error(at, "channel", rule);
+        source.error(at, "script", rule);
         return None;
     }
     Some(channel)
@@ -286,7 +287,7 @@ fn phase(source: &mut Source<'_>, raw: &RawPhase) -> Option<Phase> {
         match step(raw.get_ref()) {
             Ok(step) => {
                 if let Err(rule) = phase.check_step(&step) {
-                    source.error(at, "step", rule);
+                    source.error(at, "script", rule);
                 }
                 phase.steps.push(step);
             }
@@ -506,21 +507,21 @@ mod tests {
             ("version = 1", "version = 2", "version", line("version = 1")),
             ("id = \"generic-gp\"", "id = \"other\"", "id", line("id = ")),
             ("scp02-15", "scp02-1A", "value", line("scp02-15")),
-            ("scp02-15", "scp03-71", "channel", table("scp02-15")),
-            ("scp03-00", "scp02-55", "channel", table("scp03-00")),
-            ("level = \"03\"", "level = \"33\"", "channel", table("level")),
+            ("scp02-15", "scp03-71", "script", table("scp02-15")),
+            ("scp03-00", "scp02-55", "script", table("scp03-00")),
+            ("level = \"03\"", "level = \"33\"", "script", table("level")),
             ("key_version = \"00\"", "key_version = \"0\"", "value", line("key_version")),
             ("tolerate = [\"6A88\"]", "tolerate = [\"6a88\"]", "value", table("tolerate")),
-            ("channel = \"card\"", "channel = \"none\"", "phase", table("name = \"instances\"")),
+            ("channel = \"card\"", "channel = \"none\"", "script", table("name = \"instances\"")),
             (
                 "route = \"security-domain\"",
                 "route = \"somewhere\"",
                 "value",
                 line("target = \"applications\""),
             ),
-            (STORE, "action = \"store-data\"\nmax_data = 0", "step", table(STORE)),
-            (STORE, "action = \"store-data\"\ngroups = [[\"8000\"]]", "step", table(STORE)),
-            (STORE, "action = \"cplc\"\nfield = \"9F66\"", "step", table(STORE)),
+            (STORE, "action = \"store-data\"\nmax_data = 0", "script", table(STORE)),
+            (STORE, "action = \"store-data\"\ngroups = [[\"8000\"]]", "script", table(STORE)),
+            (STORE, "action = \"cplc\"\nfield = \"9F66\"", "script", table(STORE)),
             ("target = \"card-manager\"", "target = \"card\"", "value", line("target = \"card-manager\"")),
             ("data = \"prepared\"", "data = \"prepare\"", "value", table("data = \"prepared\"")),
         ];
@@ -533,6 +534,6 @@ mod tests {
             "syntax"
         );
         let none = GENERIC.replace("action = \"store-data\"", "action = \"get-data\"\ntag = \"9F7F\"");
-        assert_eq!(findings(&none), [("phase", 1, "a plan stores data".to_owned())]);
+        assert_eq!(findings(&none), [("script", 1, "a plan stores data".to_owned())]);
     }
 }

@@ -240,6 +240,15 @@ impl Cplc {
             Self::PrePersonalization => DgiTag(0x9F67),
         }
     }
+
+    /// Where it stands in the 42 bytes of the CPLC (GPCS H.6): personalizer, date, equipment.
+    #[must_use]
+    pub const fn field(self) -> std::ops::Range<usize> {
+        match self {
+            Self::Personalization => 34..42,
+            Self::PrePersonalization => 26..34,
+        }
+    }
 }
 
 /// Whose life cycle state is set.

@@ -8,8 +8,8 @@ use super::{Failure, FailureReason, LogLine, Outstanding, Session};
 use crate::perso::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use crate::perso::channel::{Channel, ChannelError, ChannelProtocol, KeyData};
 
-/// Rounds of GET RESPONSE for one command.
-const MOST_ROUNDS: usize = 64 * 256;
+/// Most bytes that GET RESPONSE collects for one command.
+const MOST_COLLECTED: usize = 16_384;
 /// Conditions of use not satisfied: what a personalized application says to STORE DATA.
 const CONDITIONS: StatusWord = StatusWord(0x6985);
 
@@ -44,7 +44,7 @@ impl Session {
     fn take(&mut self, outstanding: Outstanding, response: &ResponseApdu) -> Result<(), Failure> {
         if let Some(le) = response.status().response_waits() {
             self.collected.extend_from_slice(response.data());
-            if self.collected.len() > MOST_ROUNDS || (response.data().is_empty() && self.retried) {
+            if self.collected.len() > MOST_COLLECTED || (response.data().is_empty() && self.retried) {
                 return Err(self.refused(response.status()));
             }
             self.retried = self.sent.as_ref().is_some_and(is_get_response);
@@ -82,6 +82,10 @@ impl Session {
             }
             Outstanding::Store => self.stored(&whole),
             Outstanding::Probe => self.probed(&whole),
+            Outstanding::Look { wrapped } => {
+                let plain = if wrapped { self.unwrap(&whole)? } else { whole };
+                self.looked(&plain)
+            }
             Outstanding::Reset | Outstanding::Claim => Ok(()),
         }
     }
@@ -89,7 +93,7 @@ impl Session {
     /// Whether the command that was sent may be sent again with another Le.
     fn only_reads(&self, outstanding: Outstanding) -> bool {
         match outstanding {
-            Outstanding::Initialize | Outstanding::Probe => true,
+            Outstanding::Initialize | Outstanding::Probe | Outstanding::Look { .. } => true,
             Outstanding::Command { .. } => {
                 matches!(self.nature(), Some(Nature::Select | Nature::Read))
                     || self.sent.as_ref().is_some_and(is_get_response)
@@ -263,6 +267,43 @@ impl Session {
         self.retried = false;
         self.outstanding = Some(Outstanding::Probe);
         self.queued = Some(command.apdu);
+        Ok(())
+    }
+
+    /// What GET DATA or GET STATUS tells of an operation that was in flight when an earlier session was torn.
+    fn looked(&mut self, response: &ResponseApdu) -> Result<(), Failure> {
+        if let Some(begun) = &mut self.begun {
+            begun.doubtful = false;
+        }
+        let done = match self.current().and_then(|u| u.ops.get(self.op)).map(|op| &op.what) {
+            Some(What::Cplc(cplc)) => {
+                let field = response.data().strip_prefix(&[0x9F, 0x7F, 42]).and_then(|d| d.get(cplc.field()));
+                let station = &self.input.station;
+                match field {
+                    // The day may be another one.
+                    Some(field) if field.iter().any(|b| *b != 0) => {
+                        if !(field.starts_with(&station.personalizer) && field.ends_with(&station.equipment))
+                        {
+                            return Err(Failure {
+                                status: Some(response.status()),
+                                ..self.failure(FailureReason::Unknown)
+                            });
+                        }
+                        true
+                    }
+                    _ => false,
+                }
+            }
+            Some(What::Command(command)) => {
+                let [_, _, _, state] = command.apdu.header();
+                response.data().windows(4).any(|w| w == [0x9F, 0x70, 1, state])
+            }
+            _ => false,
+        };
+        if done && response.status().is_success() {
+            self.note("an earlier session had done it");
+            self.op_done();
+        }
         Ok(())
     }
 

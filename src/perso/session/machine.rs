@@ -186,6 +186,14 @@ impl Session {
         let Some(op) = self.current().and_then(|u| u.ops.get(self.op)) else { return Ok(None) };
         let in_clear =
             self.begun.is_some_and(|b| b.unit == self.unit && b.in_clear) && self.preamble.is_none();
+        if self.is_doubtful()
+            && let Some(apdu) = look(&op.what).map_err(|e| self.misfit(e))?
+        {
+            let wrapped = self.channel.is_some();
+            let apdu = self.wrap(apdu)?;
+            self.mark(false);
+            return Ok(Some(self.send(apdu, Outstanding::Look { wrapped })));
+        }
         match &op.what {
             What::Reset => {
                 self.channel = None;
@@ -236,6 +244,12 @@ impl Session {
                 Ok(Some(self.send(apdu, Outstanding::Written)))
             }
         }
+    }
+
+    /// Whether the operation may have been done by a session that was torn.
+    fn is_doubtful(&self) -> bool {
+        let here = |b: &super::resume::Begun| b.doubtful && b.unit == self.unit && b.from == self.op;
+        self.preamble.is_none() && self.begun.as_ref().is_some_and(here)
     }
 
     pub(super) fn channel_failure(&self, error: ChannelError) -> Failure {
@@ -435,6 +449,22 @@ impl Session {
         let station = &self.input.station;
         let value = [&station.personalizer[..], &cplc_date(self.input.today), &station.equipment].concat();
         CommandApdu::new([0x80, 0xE2, 0x80, 0x00], encode_dgi(cplc.dgi(), &value)?, Some(0))
+    }
+}
+
+/// The command that shows whether a write-once operation was done: GET DATA of the CPLC; GET STATUS of the card or the
+/// application, as SET STATUS names it (GPCS 11.4).
+fn look(what: &What) -> LibraryResult<Option<CommandApdu>> {
+    match what {
+        What::Cplc(_) => CommandApdu::new([0x80, 0xCA, 0x9F, 0x7F], Vec::new(), Some(0)).map(Some),
+        What::Command(command) if command.nature == Nature::SameState => {
+            let [_, _, scope, _] = command.apdu.header();
+            let aid = command.apdu.data();
+            let len = u8::try_from(aid.len()).unwrap_or(u8::MAX);
+            let data = [&[0x4F, len], aid].concat();
+            CommandApdu::new([0x80, 0xF2, scope, 0x02], data, Some(0)).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

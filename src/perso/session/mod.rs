@@ -212,6 +212,10 @@ enum Outstanding {
     Written,
     /// SELECT that shows whether an application was completed.
     Probe,
+    /// GET DATA or GET STATUS that shows whether a torn session had done the operation.
+    Look {
+        wrapped: bool,
+    },
 }
 
 impl Session {
@@ -312,5 +316,7 @@ fn check_station(input: &SessionInput) -> crate::error::Result<()> {
     Ok(())
 }
 
+#[cfg(test)]
+mod card_tests;
 #[cfg(test)]
 mod tests;

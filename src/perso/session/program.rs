@@ -405,3 +405,45 @@ fn install_body(install: &Install, aid: &Aid) -> Result<Vec<u8>> {
     out.push(0);
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_install_commands() {
+        // GlobalPlatformPro and public PBOC scripts: INSTALL of a PSE instance with minimal parameters.
+        let install = |load_file: &str, module: &str| Install {
+            of: crate::perso::plan::Selection::all(),
+            load_file: load_file.parse().unwrap(),
+            module: module.parse().unwrap(),
+            privileges: vec![0],
+            parameters: "".parse().unwrap(),
+            system_parameters: None,
+        };
+        let body = |install: &Install| crate::bytes::hex_upper(&install_body(install, &Aid::pse()).unwrap());
+        let visa = install("A00000000316", "A0000000031650");
+        let pse = "0E315041592E5359532E4444463031010002C90000";
+        assert_eq!(body(&visa), format!("06A0000000031607A0000000031650{pse}"));
+        let pboc = install("A00000033301", "A0000003330101");
+        assert_eq!(body(&pboc), format!("06A0000003330107A0000003330101{pse}"));
+        // Parameters over 127 bytes have lengths of two bytes, over 255 they are refused.
+        let long = Install { parameters: "AB".repeat(130).parse().unwrap(), ..visa.clone() };
+        assert!(body(&long).contains("01008185C98182ABAB"));
+        let over = Install { parameters: "AB".repeat(254).parse().unwrap(), ..visa };
+        assert!(install_body(&over, &Aid::pse()).is_err());
+    }
+
+    #[test]
+    fn what_is_wanted_is_found_or_not() {
+        let part = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+        let one_of = Wanted::OneOf(vec![part(&[0xA5, 0x00]), part(&[0xA5, 0x01, 0x50])]);
+        assert!(one_of.holds(&[0x6F, 0x03, 0xA5, 0x01, 0x50]) && !one_of.holds(&[0x6F, 0x01, 0xA5]));
+        assert!(one_of.proves() && !Wanted::OneOf(Vec::new()).proves() && !Wanted::Any.proves());
+        assert!(
+            Wanted::Exactly(part(&[1, 2])).holds(&[1, 2])
+                && !Wanted::Exactly(part(&[1, 2])).holds(&[1, 2, 3])
+        );
+        assert_eq!(format!("{one_of:?}"), "Wanted(some)");
+    }
+}

@@ -20,6 +20,8 @@ pub(super) struct Begun {
     pub(super) in_clear: bool,
     /// The last block was handed out and never answered: the application may be complete.
     pub(super) uncertain: bool,
+    /// The operation `from` was in flight and a card takes it once: it is looked at before it is done.
+    pub(super) doubtful: bool,
 }
 
 impl Session {
@@ -74,6 +76,7 @@ impl Session {
                     from: if stored { done } else { 0 },
                     in_clear: stored,
                     uncertain: last_block && !stored,
+                    doubtful: false,
                 }
             }
             None => {
@@ -81,12 +84,14 @@ impl Session {
                     step: unit.ops.get(done).map(|op| op.name.clone()).unwrap_or_default(),
                     ..Failure::new(FailureReason::Unknown)
                 })?;
-                Begun { unit: index, from, in_clear: false, uncertain: false }
+                let doubtful = in_flight && from == done && unit.ops.get(from).is_some_and(takes_once);
+                Begun { unit: index, from, in_clear: false, uncertain: false, doubtful }
             }
         };
         if let Some(progress) = self.progress.get_mut(index) {
             let done = u16::try_from(begun.from).unwrap_or(u16::MAX);
-            *progress = Progress::Begun { done, in_flight: false, last_block: begun.uncertain };
+            // What is doubtful stays so until it was looked at, though this session be torn before.
+            *progress = Progress::Begun { done, in_flight: begun.doubtful, last_block: begun.uncertain };
         }
         self.begun = Some(begun);
         Ok(())
@@ -119,6 +124,16 @@ impl Session {
         }
         let approach = ops.len();
         Some(Unit { name: "resume".to_owned(), application: None, ops, approach })
+    }
+}
+
+/// Whether a card refuses the operation when it was done already: CPLC fields are written once (GPCS H.6), and there is no transition
+/// from a state to itself (GPCS 5.1, 5.3).
+fn takes_once(op: &Op) -> bool {
+    match &op.what {
+        What::Cplc(_) => true,
+        What::Command(command) => command.nature == Nature::SameState,
+        _ => false,
     }
 }
 

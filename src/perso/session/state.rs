@@ -164,7 +164,7 @@ mod tests {
             };
             let bytes = state.to_bytes();
             prop_assert_eq!(SessionState::parse(&bytes).unwrap(), state);
-            prop_assert!(SessionState::parse(&bytes[..bytes.len() - 1]).is_err());
+            prop_assert!(SessionState::parse(bytes.split_last().unwrap().1).is_err());
             prop_assert!(SessionState::parse(&[&bytes[..], &[0]].concat()).is_err());
         }
 

@@ -63,7 +63,7 @@ fn each_grouping_has_its_form() {
     wrong("8010", "2F1234FFFFFFFFFF");
     wrong("8010", "241A34FFFFFFFFFF");
     wrong("8010", "241234FFFFFFFFF0");
-    wrong("8010", "241234FFFFFFFF");
+    wrong("8010", "241234FFFFFFFFFF241234FFFFFFFFFF");
     wrong("8000", "1122334400667788112233445500778800");
     wrong("9000", "97DCB0CE");
 }
@@ -131,7 +131,7 @@ fn groupings_that_the_card_does_not_know() {
     let answers = whole(&mut card);
     assert_eq!(refusals(&answers), [("3000", "6A88")]);
     assert_eq!(state(&card), AppletState::Personalized, "the others are counted on");
-    let mut card = card_with(&[PAYMENT], |c| drop(c.rules.known.insert(0xA005)));
+    let mut card = card_with(&[PAYMENT], |c| c.rules.known.extend([0xA005]));
     send(&mut card, &format!("00A4040007{PAYMENT}"));
     let mut host = Host::open(&mut card, 1);
     assert_eq!(host.store(&mut card, 0, 0, "A005", "01"), "9000");
