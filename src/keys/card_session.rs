@@ -170,3 +170,6 @@ pub(super) struct StaticKeys {
     pub(super) mac: Secret,
     pub(super) dek: Secret,
 }
+
+#[cfg(test)]
+mod tests;

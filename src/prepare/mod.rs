@@ -21,6 +21,7 @@ mod values;
 mod work;
 
 pub use context::{Context, FirstSerial, RsaKeySupply, Scripts, TransportKeys};
+pub(crate) use prepared::personalization_data;
 pub use prepared::{
     Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard, Print,
     ReturnPinBlock, RsaKeyCounts, ShipmentRecord,

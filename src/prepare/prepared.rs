@@ -77,24 +77,34 @@ impl PreparedCard {
     /// What a personalization session needs of the card. `mode` is how its destination's transport key enciphers.
     #[must_use]
     pub fn personalization_data(&self, mode: ProtectMode) -> PersonalizationData {
-        PersonalizationData {
-            card_reference: self.card_id.clone(),
-            not_after: self.not_after,
-            transport: TransportName {
-                key: KeyRef::new(KeyUse::Transport, self.transport_key.index),
-                wrapped: self.transport_key.wrapped.clone(),
-                mode: match mode {
-                    ProtectMode::Ecb => CipherMode::Ecb,
-                    ProtectMode::Cbc => CipherMode::Cbc,
-                },
-                kcv: Some(self.transport_key.kcv.clone()),
+        personalization_data(&self.card_id, self.not_after, &self.transport_key, &self.applications, mode)
+    }
+}
+
+/// What a personalization session needs, from the parts of a prepared card or of its line.
+pub(crate) fn personalization_data(
+    card: &CardId,
+    not_after: CardDate,
+    transport: &TransportKeyInfo,
+    applications: &[PreparedApplication],
+    mode: ProtectMode,
+) -> PersonalizationData {
+    PersonalizationData {
+        card_reference: card.clone(),
+        not_after,
+        transport: TransportName {
+            key: KeyRef::new(KeyUse::Transport, transport.index),
+            wrapped: transport.wrapped.clone(),
+            mode: match mode {
+                ProtectMode::Ecb => CipherMode::Ecb,
+                ProtectMode::Cbc => CipherMode::Cbc,
             },
-            applications: self
-                .applications
-                .iter()
-                .map(|a| ApplicationData { aid: a.aid.clone(), dgis: a.dgis.clone() })
-                .collect(),
-        }
+            kcv: Some(transport.kcv.clone()),
+        },
+        applications: applications
+            .iter()
+            .map(|a| ApplicationData { aid: a.aid.clone(), dgis: a.dgis.clone() })
+            .collect(),
     }
 }
 

@@ -6,11 +6,13 @@ mod wire;
 use crate::bytes::from_hex;
 use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::issuer::TransportKeyInfo;
+use crate::issuer::{ProtectMode, TransportKeyInfo};
 use crate::keys::KeyAlgorithm;
+use crate::perso::session::PersonalizationData;
 use crate::perso::{DgiTag, ProtectedDgi, ProtectedDgiSet, Protection, Script, ScriptStep};
 use crate::prepare::{
     Carrier, Magstripe, Packaging, PreparedApplication, PreparedCard, Print, ShipmentRecord,
+    personalization_data,
 };
 use crate::profile::{Channel, DestinationId, Interface};
 
@@ -151,6 +153,14 @@ impl CardLine {
             packaging: card.packaging.map(Into::into),
             shipment: card.shipment.map(TryInto::try_into).transpose().at("shipment")?,
         })
+    }
+}
+
+impl CardLine {
+    /// What a personalization session needs of the card. `mode` is how its destination's transport key enciphers.
+    #[must_use]
+    pub fn personalization_data(&self, mode: ProtectMode) -> PersonalizationData {
+        personalization_data(&self.card_id, self.not_after, &self.transport_key, &self.applications, mode)
     }
 }
 
