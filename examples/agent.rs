@@ -285,6 +285,7 @@ impl Agent {
             error_code: None,
             field: None,
             reason,
+            earlier: false,
         };
         (line, code)
     }
