@@ -15,16 +15,18 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// Schema, the source files of its members, the kind of file.
-const CONFIGURATION: [(&str, &[&str]); 6] = [
+const CONFIGURATION: [(&str, &[&str]); 7] = [
     ("issuer", &["issuer_file", "identifier"]),
     ("keys", &["keys_file"]),
     ("oda", &["oda_file"]),
     ("product", &["product_file", "identifier"]),
     ("profile", &["profile_file"]),
     ("format", &["format_file"]),
+    ("script-plan", &["plan_file"]),
 ];
 const OUTPUT: [&str; 6] = ["card-line", "mailer", "return", "batch", "status", "rejected"];
 const GUIDE: &str = "docs/issuer-directory.md";
+const PLAN_GUIDE: &str = "docs/script-plans.md";
 const OUTPUT_GUIDE: &str = "docs/output.md";
 const FORMATS_GUIDE: &str = "docs/formats.md";
 
@@ -65,13 +67,18 @@ fn examples(document: &str, language: &str) -> BTreeMap<String, String> {
     out
 }
 
-/// The documents' issuer directory, with every shipped profile, product and format.
+/// The documents' issuer directory, with every shipped profile, product, format and script plan.
 fn directory() -> BTreeMap<String, String> {
     let mut files = examples(&read(GUIDE), "toml");
-    files.extend(examples(&read(FORMATS_GUIDE), "toml"));
-    for folder in ["profiles", "products", "formats"] {
+    for guide in [FORMATS_GUIDE, PLAN_GUIDE] {
+        files.extend(examples(&read(guide), "toml"));
+    }
+    for folder in ["profiles", "products", "formats", "scripts"] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path().to_str().unwrap().to_owned();
+            if !path.ends_with(".toml") {
+                continue;
+            }
             files.insert(path.clone(), read(&path));
         }
     }
@@ -86,6 +93,7 @@ fn schema_of(path: &str) -> &'static str {
         "products" => "product",
         "profiles" => "profile",
         "formats" => "format",
+        "scripts" => "script-plan",
         other => panic!("{other}"),
     }
 }
@@ -169,7 +177,7 @@ fn an_unknown_member_is_refused_by_schema_and_loader() {
 /// A file and a change: the schema and the loader both refuse the result.
 #[test]
 fn wrong_values_are_refused_by_schema_and_loader() {
-    let cases: [(&str, &str, &str); 30] = [
+    let cases: [(&str, &str, &str); 37] = [
         ("issuer.toml", "version = 1", "version = 2"),
         ("issuer.toml", "issuer_id = \"TESTISSUER\"", "issuer_id = \"TEST\""),
         ("issuer.toml", "environment = \"test\"", "environment = \"trial\""),
@@ -200,6 +208,13 @@ fn wrong_values_are_refused_by_schema_and_loader() {
         ("profiles/visa-style-dual.toml", "keys = [\"ac\", \"smi\", \"smc\"]", "keys = [\"ac\", \"mac\"]"),
         ("profiles/visa-style-dual.toml", "{dki}{cvn}", "{dki}{atc}"),
         ("profiles/visa-style-dual.toml", "icc_key = \"qinv\"", "icc_key = \"qinv\"\nfields = [\"00\"]"),
+        ("scripts/generic-gp.toml", "\"scp02-15\"", "\"scp02-1A\""),
+        ("scripts/generic-gp.toml", "level = \"03\"", "level = \"02\""),
+        ("scripts/generic-gp.toml", "route = \"security-domain\"\n", ""),
+        ("scripts/generic-gp.toml", "tolerate = [\"6A88\"]", "tolerate = [\"6a88\"]"),
+        ("scripts/generic-gp.toml", "module = \"F0454D560101\"", "module = \"F0\""),
+        ("scripts/generic-gp.toml", "state = \"0F\"", "state = \"F\""),
+        ("scripts/generic-gp.toml", "action = \"store-data\"", "action = \"store-data\"\nmax_data = 0"),
     ];
     for (path, from, to) in cases {
         let mut files = directory();
@@ -232,10 +247,15 @@ fn members(schema: &Value, out: &mut BTreeSet<String>) {
 
 #[test]
 fn every_member_is_in_the_document() {
-    let (guide, output, formats) = (read(GUIDE), read(OUTPUT_GUIDE), read(FORMATS_GUIDE));
-    let of = |name| if name == "format" { &formats } else { &guide };
-    let all = CONFIGURATION.iter().map(|(name, _)| (*name, of(*name)));
-    let all = all.chain(OUTPUT.map(|name| (name, &output)));
+    let (guide, plans, output, formats) =
+        (read(GUIDE), read(PLAN_GUIDE), read(OUTPUT_GUIDE), read(FORMATS_GUIDE));
+    let of = |name: &str| match name {
+        "script-plan" => &plans,
+        "format" => &formats,
+        _ => &guide,
+    };
+    let all =
+        CONFIGURATION.iter().map(|(name, _)| (*name, of(name))).chain(OUTPUT.map(|name| (name, &output)));
     for (name, document) in all {
         let mut names = BTreeSet::new();
         members(&schema(name), &mut names);
@@ -282,6 +302,10 @@ fn schemas_and_loader_have_the_same_members() {
             for member in ["kty", "crv", "kid", "x", "y", "use", "alg"] {
                 assert!(by_schema.remove(member), "{member}");
             }
+        }
+        if name == "script-plan" {
+            // The word that says which step it is.
+            assert!(by_schema.remove("action"));
         }
         assert_eq!(by_schema, by_loader, "{name}");
     }

@@ -193,6 +193,13 @@ impl CardDate {
         format!("20{:02}-{:02}-{:02}", self.year, self.month, self.day)
     }
 
+    /// 1 to 366.
+    #[must_use]
+    pub fn day_of_year(self) -> u16 {
+        let before: u16 = (1..self.month).map(|month| u16::from(days_in(self.year, month))).sum();
+        before.saturating_add(u16::from(self.day))
+    }
+
     /// The day `days` later, at the latest the last day of 2099.
     #[must_use]
     pub const fn plus_days(self, days: u16) -> Self {
@@ -285,6 +292,8 @@ mod tests {
             let day = CardDate::from_iso(from).unwrap();
             assert_eq!((day.iso().as_str(), day.plus_days(days).iso().as_str()), (from, to));
         }
+        let days = |text: &str| CardDate::from_iso(text).unwrap().day_of_year();
+        assert_eq!((days("2026-01-01"), days("2026-11-21"), days("2028-12-31")), (1, 325, 366));
         for text in ["2026-2-01", "1999-01-01", "2026-02-30", "20260201", "2026-02-1x", "2026-02-011"] {
             assert!(CardDate::from_iso(text).is_err(), "{text}");
         }

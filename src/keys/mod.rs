@@ -1,6 +1,7 @@
 //! Keys by use and index, their check values, and the source that is asked to work with them.
 #![deny(clippy::arithmetic_side_effects)]
 
+mod card_session;
 mod components;
 mod diversify;
 pub mod jwe;
@@ -14,6 +15,10 @@ mod source;
 mod strict_json;
 pub mod tr31;
 
+pub use card_session::{
+    BaseKeys, CardKeys, CardSession, CardSessionRequest, CipherMode, EncipheredKey, Refill, SecureChannel,
+    TransportName,
+};
 pub use components::{Parity, combine_components};
 pub use diversify::{ChannelKey, Diversification};
 pub use jwk::{PrivateJwk, PublicJwk};

@@ -74,6 +74,14 @@ key_uses! {
     Mailer = "mailer",
     /// Key of the ledger's digests (M7, HMAC).
     Ledger = "ledger",
+    /// Personalization master key KMC of a card supplier or issuer: the chips' card-manager keys derive from it (E5).
+    Kmc = "kmc",
+    /// Static key Key-ENC of card managers that all have the same keys (E5).
+    CardEnc = "card-enc",
+    /// Static key Key-MAC of such card managers (E5).
+    CardMac = "card-mac",
+    /// Static key Key-DEK of such card managers (E5).
+    CardDek = "card-dek",
 }
 
 impl std::str::FromStr for KeyUse {

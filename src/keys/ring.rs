@@ -1,9 +1,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::card_session::{self, ClearCardKeys, ClearTransport};
 use super::kcv::{Kcv, KcvMethod};
 use super::tr31::{Header, LegacyVersions, Mode, ParityRule, Policy, Version, refuse_weak_tdes, wrap};
-use super::{KeyAlgorithm, KeyIndex, KeyInfo, KeyRef, KeySource, KeyUse, OdaKeyInfo};
+use super::{
+    CardKeys, CardSession, CardSessionRequest, KeyAlgorithm, KeyIndex, KeyInfo, KeyRef, KeySource, KeyUse,
+    OdaKeyInfo, TransportName,
+};
 use crate::crypto::aes::AesKey;
 use crate::crypto::backend::Backend;
 use crate::crypto::hash::hmac_sha256;
@@ -336,6 +340,13 @@ impl KeySource for SoftwareRing {
         }
     }
 
+    fn card_session(&self, request: &CardSessionRequest) -> Result<Box<dyn CardSession>> {
+        let keys = self.card_keys(&request.keys)?;
+        let new_keys = request.new_keys.as_ref().map(|k| self.card_keys(k)).transpose()?;
+        let transport = request.transport.as_ref().map(|t| self.transport(t)).transpose()?;
+        card_session::open(&keys, &request.key_data, &request.channel, transport, new_keys.as_ref())
+    }
+
     fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo> {
         let public = self.oda_key(index)?.public();
         Ok(OdaKeyInfo { modulus: public.modulus().to_vec(), exponent: public.exponent().to_vec() })
@@ -349,6 +360,66 @@ impl KeySource for SoftwareRing {
 }
 
 impl SoftwareRing {
+    fn to_derive(&self, usage_of_key: KeyUse, index: KeyIndex) -> Result<&Loaded> {
+        let key = KeyRef::new(usage_of_key, index);
+        let loaded = self.find(key)?;
+        if loaded.mode == Mode::DERIVE || loaded.mode == Mode::ANY { Ok(loaded) } else { Err(usage(key)) }
+    }
+
+    fn card_keys(&self, keys: &CardKeys) -> Result<ClearCardKeys<'_>> {
+        match *keys {
+            CardKeys::Static { index } => {
+                let [enc, mac, dek] = [KeyUse::CardEnc, KeyUse::CardMac, KeyUse::CardDek]
+                    .map(|usage_of_key| self.to_derive(usage_of_key, index));
+                let (enc, mac, dek) = (enc?, mac?, dek?);
+                let algorithm = enc.info.algorithm;
+                if mac.info.algorithm != algorithm || dek.info.algorithm != algorithm {
+                    return Err(Error::new(ErrorKind::Value("the three card keys differ in algorithm"))
+                        .at(format!("card keys {index}")));
+                }
+                Ok(ClearCardKeys::Static { enc: &enc.key, mac: &mac.key, dek: &dek.key, algorithm })
+            }
+            CardKeys::Master { index, diversification } => {
+                let master = self.to_derive(KeyUse::Kmc, index)?;
+                Ok(ClearCardKeys::Master {
+                    key: &master.key,
+                    algorithm: master.info.algorithm,
+                    diversification,
+                })
+            }
+        }
+    }
+
+    /// The transport key that values come under: a loaded one, or one wrapped under a loaded one.
+    fn transport(&self, name: &TransportName) -> Result<ClearTransport> {
+        let place = || format!("transport key {}", name.key.index);
+        if name.key.usage != KeyUse::Transport {
+            return Err(usage(name.key));
+        }
+        let loaded = self.find(name.key)?;
+        if loaded.mode == Mode::ENCRYPT || loaded.info.algorithm == KeyAlgorithm::Hmac {
+            return Err(usage(name.key));
+        }
+        let (key, algorithm) = match &name.wrapped {
+            None => (loaded.key.duplicate(), loaded.info.algorithm),
+            Some(block) => {
+                let policy = Policy::for_use(KeyUse::Transport).parity(self.parity);
+                let imported = policy.import(&loaded.key, block).at_with(place)?;
+                (imported.key, imported.algorithm)
+            }
+        };
+        if let Some(stated) = &name.kcv {
+            let stated = stated.parse::<Kcv>().at_with(place)?;
+            // As it was stated when the key was loaded here, whatever the method; else by the usual one.
+            let as_loaded = name.wrapped.is_none()
+                && loaded.info.kcv.parse::<Kcv>().is_ok_and(|own| own.begins_with(&stated));
+            if !as_loaded {
+                KcvMethod::usual(algorithm).verify(&key, algorithm, &stated).at_with(place)?;
+            }
+        }
+        Ok(ClearTransport { key, algorithm, mode: name.mode })
+    }
+
     fn oda_key(&self, index: KeyIndex) -> Result<&RsaPrivate> {
         let found = self.oda.get(&index);
         found.ok_or_else(|| Error::new(ErrorKind::KeyUnknown).at(format!("issuer RSA key {index}")))

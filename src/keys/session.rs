@@ -91,22 +91,27 @@ pub enum Scp03Cryptogram {
 }
 
 impl Scp03Cryptogram {
+    /// The derivation constant.
+    #[must_use]
+    pub const fn constant(self) -> u8 {
+        match self {
+            Self::Card => 0x00,
+            Self::Host => 0x01,
+        }
+    }
+
     /// The eight bytes. `context` is host challenge ‖ card challenge.
     ///
     /// # Errors
     /// [`ErrorKind::Length`] unless the key is an AES key.
     pub fn compute(self, session_mac: &Secret, context: &[u8]) -> Result<[u8; 8]> {
-        let constant = match self {
-            Self::Card => 0x00,
-            Self::Host => 0x01,
-        };
-        let value = scp03_kdf(session_mac, constant, context, 8)?;
+        let value = scp03_kdf(session_mac, self.constant(), context, 8)?;
         value.expose().try_into().map_err(|_| ErrorKind::Internal("eight bytes were derived").into())
     }
 }
 
 /// SP 800-108 in counter mode over CMAC: label (eleven zero bytes ‖ constant) ‖ 00 ‖ bits ‖ counter ‖ context.
-fn scp03_kdf(key: &Secret, constant: u8, context: &[u8], len: usize) -> Result<Secret> {
+pub(super) fn scp03_kdf(key: &Secret, constant: u8, context: &[u8], len: usize) -> Result<Secret> {
     let bits = len.checked_mul(8).and_then(|b| u16::try_from(b).ok());
     let bits = bits.ok_or(ErrorKind::Internal("a derived key of this length"))?.to_be_bytes();
     let mut blocks = Vec::new();

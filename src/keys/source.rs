@@ -1,4 +1,4 @@
-use super::{KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
+use super::{CardSession, CardSessionRequest, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
 use crate::crypto::rng::StreamRng;
 use crate::error::{ErrorKind, Result};
 use crate::secret::Secret;
@@ -77,6 +77,12 @@ pub trait KeySource: Send + Sync {
     /// [`crate::error::ErrorKind::Unsupported`].
     fn hmac_sha256(&self, _key: KeyRef, _messages: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
         Err(ErrorKind::Unsupported("HMAC by this key source").into())
+    }
+
+    /// The session keys of a secure channel with one chip, in the source's keeping: see [`CardSession`]. A source without
+    /// card-manager keys answers [`crate::error::ErrorKind::Unsupported`].
+    fn card_session(&self, _request: &CardSessionRequest) -> Result<Box<dyn CardSession>> {
+        Err(ErrorKind::Unsupported("a secure channel by this key source").into())
     }
 
     /// An issuer RSA key that is loaded.

@@ -3,7 +3,9 @@ use serde::{Serialize, Serializer};
 use super::request::{CardDesign, CarrierConfig, SensitiveText, Shipment};
 use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::emv::Aid;
-use crate::issuer::TransportKeyInfo;
+use crate::issuer::{ProtectMode, TransportKeyInfo};
+use crate::keys::{CipherMode, KeyRef, KeyUse, TransportName};
+use crate::perso::session::{ApplicationData, PersonalizationData};
 use crate::perso::{ProtectedDgiSet, Script};
 use crate::profile::{Channel, DestinationId, Interface};
 
@@ -57,6 +59,31 @@ impl std::fmt::Debug for PreparedCard {
             .field("pan", &self.masked_pan)
             .field("destination", &self.destination)
             .finish_non_exhaustive()
+    }
+}
+
+impl PreparedCard {
+    /// What a personalization session needs of the card. `mode` is how its destination's transport key enciphers.
+    #[must_use]
+    pub fn personalization_data(&self, mode: ProtectMode) -> PersonalizationData {
+        PersonalizationData {
+            card_reference: self.card_id.clone(),
+            not_after: self.not_after,
+            transport: TransportName {
+                key: KeyRef::new(KeyUse::Transport, self.transport_key.index),
+                wrapped: self.transport_key.wrapped.clone(),
+                mode: match mode {
+                    ProtectMode::Ecb => CipherMode::Ecb,
+                    ProtectMode::Cbc => CipherMode::Cbc,
+                },
+                kcv: Some(self.transport_key.kcv.clone()),
+            },
+            applications: self
+                .applications
+                .iter()
+                .map(|a| ApplicationData { aid: a.aid.clone(), dgis: a.dgis.clone() })
+                .collect(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::oda_file::OdaKey;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
 use crate::card::CardDate;
 use crate::keys::{KeyEntry, KeyIndex, KeyRef};
+use crate::perso::plan::PersonalizationPlan;
 
 /// Whether the issuer's keys and cards are real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub struct Issuer {
     pub(super) identifiers: Identifiers,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) profiles: BTreeMap<String, Profile>,
+    pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
     pub(super) key_entries: Vec<KeyEntry>,
     pub(super) oda: BTreeMap<KeyIndex, OdaKey>,
     pub(super) formats: BTreeMap<String, FormatFile>,
@@ -100,6 +102,17 @@ impl Issuer {
     /// Every profile, by id.
     pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
         self.profiles.values()
+    }
+
+    /// The script plan of this id: `scripts/ID.toml`.
+    #[must_use]
+    pub fn script_plan(&self, id: &str) -> Option<&PersonalizationPlan> {
+        self.script_plans.get(id)
+    }
+
+    /// Every script plan, by id.
+    pub fn script_plans(&self) -> impl Iterator<Item = &PersonalizationPlan> {
+        self.script_plans.values()
     }
 
     /// The default product of a profile: outer `None` if there is no such profile.

@@ -6,7 +6,7 @@ use super::check;
 use super::destination::TransportKeyConfig;
 use super::finding::{Finding, Level, Source};
 use super::issuer::{Environment, Issuer};
-use super::{format_file, issuer_file, keys_file, oda_file, product_file, profile_file};
+use super::{format_file, issuer_file, keys_file, oda_file, plan_file, product_file, profile_file};
 use crate::card::CardDate;
 use crate::keys::{KeyIndex, KeyRef, KeyUse};
 
@@ -32,6 +32,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
     let mut products = BTreeMap::new();
     let mut profiles = BTreeMap::new();
     let mut formats = BTreeMap::new();
+    let mut script_plans = BTreeMap::new();
     for (path, bytes) in files {
         let Some((folder, rest)) = path.split_once('/') else {
             if path != "issuer.toml" && path != "keys.toml" {
@@ -78,6 +79,13 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
                     formats.insert(stem.to_owned(), format);
                 }
             }
+            ("scripts", Some(stem)) => {
+                if let Some(mut source) = Source::new(path, bytes, findings)
+                    && let Some(plan) = plan_file::read(&mut source, stem)
+                {
+                    script_plans.insert(stem.to_owned(), plan);
+                }
+            }
             _ => unexpected(findings, path),
         }
     }
@@ -94,6 +102,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         identifiers: main.identifiers,
         products,
         profiles: BTreeMap::new(),
+        script_plans,
         key_entries: keys,
         oda,
         formats,

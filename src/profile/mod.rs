@@ -16,6 +16,7 @@ mod keys_file;
 pub mod layout;
 mod load;
 mod oda_file;
+pub mod plan_file;
 mod product;
 mod product_file;
 mod profile_file;

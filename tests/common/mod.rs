@@ -97,9 +97,12 @@ impl TestIssuer {
             ca.insert(rid, scheme.ca);
         }
         files.insert("issuer.toml".to_owned(), ISSUER.as_bytes().to_vec());
-        for folder in ["profiles", "products"] {
+        for folder in ["profiles", "products", "scripts"] {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
+                if path.extension().is_none_or(|e| e != "toml") {
+                    continue;
+                }
                 let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
                 files.insert(name, std::fs::read(path).unwrap());
             }

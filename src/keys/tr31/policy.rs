@@ -193,6 +193,8 @@ impl KeyUse {
             // K1: a key that wraps the transport key of each block (X9.143) is itself a protection key.
             Self::Transport => &[Usage::K0, Usage::D0, Usage::K1],
             Self::Ledger => &[Usage::M7],
+            // Static card-manager keys too: all that is ever done with one is deriving session keys, or wrapping keys.
+            Self::Kmc | Self::CardEnc | Self::CardMac | Self::CardDek => &[Usage::E5],
         }
     }
 
@@ -203,6 +205,7 @@ impl KeyUse {
             Self::ImkAc | Self::ImkSmi | Self::ImkSmc | Self::ImkDac | Self::ImkIdn | Self::ImkCvc3 => {
                 &[Mode::DERIVE, Mode::ANY]
             }
+            Self::Kmc | Self::CardEnc | Self::CardMac | Self::CardDek => &[Mode::DERIVE, Mode::ANY],
             Self::Cvk | Self::Pvk | Self::Ledger => &[Mode::GENERATE_VERIFY, Mode::GENERATE, Mode::ANY],
             Self::Pin => &[Mode::BOTH, Mode::ENCRYPT, Mode::DECRYPT, Mode::ANY],
             Self::Transport | Self::Mailer => &[Mode::BOTH, Mode::ENCRYPT, Mode::ANY],

@@ -96,8 +96,8 @@ inserts = ["terms-2026", "leaflet-app"]
 countries = ["CH", "DE", "ES", "FR", "GB", "IT", "PT", "US"]
 "#;
 
-/// The shipped profiles, products and formats.
-const SHIPPED: [(&str, &str); 9] = [
+/// The shipped profiles, products, formats and script plans.
+const SHIPPED: [(&str, &str); 11] = [
     ("profiles/visa-style-dual.toml", include_str!("../../../../profiles/visa-style-dual.toml")),
     ("profiles/mastercard-style-dual.toml", include_str!("../../../../profiles/mastercard-style-dual.toml")),
     ("profiles/ccd-generic.toml", include_str!("../../../../profiles/ccd-generic.toml")),
@@ -107,6 +107,8 @@ const SHIPPED: [(&str, &str); 9] = [
     ("products/ccd-debit.toml", include_str!("../../../../products/ccd-debit.toml")),
     ("products/online-basic.toml", include_str!("../../../../products/online-basic.toml")),
     ("formats/emboss-line.toml", include_str!("../../../../formats/emboss-line.toml")),
+    ("scripts/generic-gp.toml", include_str!("../../../../scripts/generic-gp.toml")),
+    ("scripts/pre-personalized.toml", include_str!("../../../../scripts/pre-personalized.toml")),
 ];
 
 impl TestIssuer {
