@@ -17,7 +17,9 @@ pub mod dgi_lines;
 pub mod template;
 
 use super::CardLine;
+use crate::keys::{CipherMode, KeyRef, KeyUse, TransportName};
 use crate::perso::record::{ChipApplication, ChipCard, TransportReference};
+use crate::perso::session::{ApplicationData, PersonalizationData};
 
 /// Records of EMV CPS: the writer and the reader live beside the record itself.
 pub mod cps {
@@ -37,6 +39,27 @@ impl CardLine {
             position: Some(self.position),
             masked_pan: Some(self.masked_pan.clone()),
             transport: Some(TransportReference::from(&self.transport_key)),
+            applications: self.applications.iter().map(application).collect(),
+        }
+    }
+
+    /// What a personalization session needs of the card. `mode` is how the destination's transport key enciphers
+    /// ([`crate::profile::TransportKeyConfig`]): a card line does not say it.
+    #[must_use]
+    pub fn personalization(&self, mode: CipherMode) -> PersonalizationData {
+        let application = |a: &crate::prepare::PreparedApplication| ApplicationData {
+            aid: a.aid.clone(),
+            dgis: a.dgis.clone(),
+        };
+        PersonalizationData {
+            card_reference: self.card_id.clone(),
+            not_after: self.not_after,
+            transport: TransportName {
+                key: KeyRef::new(KeyUse::Transport, self.transport_key.index),
+                wrapped: self.transport_key.wrapped.clone(),
+                mode,
+                kcv: Some(self.transport_key.kcv.clone()),
+            },
             applications: self.applications.iter().map(application).collect(),
         }
     }

@@ -27,6 +27,21 @@ fn head(prefix: &str) -> String {
 }
 
 #[test]
+fn a_session_gets_the_groupings_and_the_name_of_their_key() {
+    let data = line().personalization(crate::keys::CipherMode::Cbc);
+    let chip = line().chip();
+    assert_eq!((data.card_reference.as_str(), data.not_after.iso().as_str()), ("c-3", "2026-04-15"));
+    assert_eq!(data.transport.key.to_string(), "transport 0A");
+    assert_eq!((data.transport.wrapped, data.transport.kcv.as_deref()), (None, Some("08D7B4")));
+    assert_eq!(data.transport.mode, crate::keys::CipherMode::Cbc);
+    assert_eq!(data.applications.len(), 1);
+    assert_eq!(
+        (&data.applications[0].aid, &data.applications[0].dgis),
+        (&chip.applications[0].aid, &chip.applications[0].dgis)
+    );
+}
+
+#[test]
 fn dgi_lines_of_a_card() {
     let text = dgi_lines::write(&line().chip()).unwrap();
     let expected = format!(
