@@ -5,9 +5,11 @@
 mod session_support;
 
 use emv_dataprep::keys::{Diversification, KeyAlgorithm};
+use emv_dataprep::perso::DgiTag;
 use emv_dataprep::perso::channel::{ChannelProtocol, SecurityLevel};
+use emv_dataprep::perso::plan::PlanStep;
 use emv_dataprep::perso::session::{FailureReason, Session};
-use emv_dataprep::verify::card_os::{FaultyCard, RequiredLevel};
+use emv_dataprep::verify::card_os::{AppletState, CardConfig, FaultyCard, RequiredLevel};
 use session_support::*;
 
 /// Personalizes; gives the number of commands.
@@ -106,4 +108,67 @@ fn a_level_that_the_chip_does_not_take() {
     assert_eq!(failure.reason, FailureReason::Refused);
     assert_eq!(failure.status.map(|s| s.0), Some(0x6982));
     assert!(golden.is_in(line.card()).is_err());
+}
+
+/// PUT KEY in both protocols: the chip checks the key check values, takes the new version, and forgets the old one.
+#[test]
+fn the_chip_gets_its_next_keys() {
+    let golden = Golden::read("online-only");
+    for kind in [
+        Kind::scp02(0x55, SecurityLevel::CDecryption),
+        Kind::scp03(0x70, SecurityLevel::Full),
+        Kind { algorithm: KeyAlgorithm::Aes192, ..Kind::scp03(0x60, SecurityLevel::CMac) },
+        Kind { algorithm: KeyAlgorithm::Aes256, ..Kind::scp03(0x71, SecurityLevel::CDecryption) },
+    ] {
+        let (mut input, keys) = kind.input("generic-gp", &golden, 1);
+        let close = input.plan.phases.iter_mut().find(|p| p.name == "close").unwrap();
+        let new_keys = "card-manager".to_owned();
+        close.steps.insert(0, PlanStep::PutKey { new_keys, new_version: 2, replaces: 1 });
+        let mut line = FaultyCard::new(kind.chip("generic-gp", &golden, CHIP), Vec::new());
+        let ended = drive(&mut Session::new(input, keys).unwrap(), &mut line);
+        assert!(ended.outcome.is_ok(), "{kind:?}: {:?}\n{}", ended.outcome, ended.log);
+        let mut card = line.into_card();
+        golden.is_in(&card).unwrap();
+        card.reset();
+        let challenge = if kind.i & 1 == 1 && kind.scp == 3 { 16 } else { 8 };
+        let mut open = |version| {
+            let head = [0x80, 0x50, version, 0, challenge];
+            card.transmit(&[&head[..], &vec![7; usize::from(challenge)], &[0]].concat())
+        };
+        assert_eq!(open(1), [0x6A, 0x88], "{kind:?}");
+        assert_eq!(open(2)[10], 2, "{kind:?}");
+    }
+}
+
+/// A chip whose application does not know a grouping: an error, unless the plan says that it may be so.
+#[test]
+fn a_grouping_that_the_chip_does_not_know() {
+    let golden = Golden::read("ccd-generic");
+    let kind = Kind::scp02(0x55, SecurityLevel::CDecryption);
+    let payment = golden.data.applications[0].aid.as_bytes().to_vec();
+    for tolerated in [false, true] {
+        let (mut input, keys) = kind.input("pre-personalized", &golden, 1);
+        for step in input.plan.phases.iter_mut().flat_map(|p| &mut p.steps) {
+            if let PlanStep::StoreData(store) = step
+                && tolerated
+            {
+                store.optional.push(DgiTag(0x3000));
+            }
+        }
+        let unknown = |c: &mut CardConfig| c.rules.unknown.extend([0x3000]);
+        let card = kind.chip_with("pre-personalized", &golden, CHIP, unknown);
+        let mut line = FaultyCard::new(card, Vec::new());
+        let ended = drive(&mut Session::new(input, keys).unwrap(), &mut line);
+        let state = line.card().applet_state(&payment);
+        if tolerated {
+            assert!(ended.outcome.is_ok(), "{:?}", ended.outcome);
+            assert_eq!(state, Some(AppletState::Personalized));
+            assert!(line.card().held(&payment).iter().all(|(tag, _)| *tag != 0x3000));
+        } else {
+            let failure = ended.outcome.unwrap_err();
+            assert_eq!(failure.status.map(|s| s.0), Some(0x6A88));
+            assert!(failure.step.contains("3000"), "{failure}");
+            assert_eq!(state, Some(AppletState::Selectable));
+        }
+    }
 }
