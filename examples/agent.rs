@@ -40,6 +40,7 @@ use emv_dataprep::perso::plan::PersonalizationPlan;
 use emv_dataprep::perso::session::{
     Advice, Failure, Reassignment, Report, Session, SessionInput, StationSettings, Step,
 };
+use emv_dataprep::profile::Environment;
 use emv_dataprep::secret::Secret;
 
 use chip::ChipKind;
@@ -109,6 +110,12 @@ fn run(args: &Args) -> Result<(StatusLine, ExitCode), reader::Failure> {
         (Some(issuer), Some(cards)) => source::from_file(issuer, cards, args.key.as_deref(), args.number)?,
         _ => source::prepared_here(today)?,
     };
+    if args.kmc.is_none() && job.environment != Environment::Test {
+        return Err("a production card never goes to a chip with published keys: --kmc".into());
+    }
+    if args.reader.is_some() && args.cards.is_some() && args.journal.is_none() {
+        return Err("a real card needs a journal: --journal".into());
+    }
     let plan = source::plan(&args.plan)?;
     let card_keys = chips_keys(args, &mut job.keys)?;
     let mut agent = Agent {

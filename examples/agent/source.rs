@@ -13,7 +13,7 @@ use emv_dataprep::order::{Frame, NoEnvelopeKey, parse_order};
 use emv_dataprep::output::{self, CardLine, Form, Recipients, Sheet};
 use emv_dataprep::perso::plan::PersonalizationPlan;
 use emv_dataprep::prepare::{Context, FirstSerial, Scripts, TransportKeys, prepare_one};
-use emv_dataprep::profile::{Files, Issuer, SecretKind, TransportKeyConfig, plan_file};
+use emv_dataprep::profile::{Environment, Files, Issuer, SecretKind, TransportKeyConfig, plan_file};
 use emv_dataprep::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -44,6 +44,7 @@ pub(crate) struct Job {
     pub(crate) line: CardLine,
     pub(crate) mode: ProtectMode,
     pub(crate) keys: SoftwareRing,
+    pub(crate) environment: Environment,
 }
 
 /// The card that a file holds: sealed for the station, a line each, as `dataprep prepare` writes it; or in clear.
@@ -76,7 +77,7 @@ pub(crate) fn from_file(
         Some(TransportKeyConfig::Static { mode, .. } | TransportKeyConfig::PerBlock { mode, .. }) => mode,
         None => return Err("the destination has no transport key".into()),
     };
-    Ok(Job { line, mode, keys: station_keys(issuer, &loaded)? })
+    Ok(Job { line, mode, keys: station_keys(issuer, &loaded)?, environment: loaded.environment() })
 }
 
 /// The keys of a station: transport keys and chips' keys, nothing else of the issuer's.
@@ -153,7 +154,7 @@ pub(crate) fn prepared_here(today: CardDate) -> Result<Job, Failure> {
     let sealed = output::seal(&recipients, &card.destination, &sheet, &[&line], &seed)?;
     let opened = output::open(&station, &sealed)?;
     let line = CardLine::read(std::str::from_utf8(&opened.text)?.trim_end())?;
-    Ok(Job { line, mode: ProtectMode::Ecb, keys: sample::issuer_keys() })
+    Ok(Job { line, mode: ProtectMode::Ecb, keys: sample::issuer_keys(), environment: issuer.environment() })
 }
 
 /// A script plan: one of the shipped ones by its name, or a file.
