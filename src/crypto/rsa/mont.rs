@@ -5,6 +5,8 @@
 
 #![allow(clippy::indexing_slicing, reason = "indexes run over arrays whose length is a constant of the type")]
 
+use std::hint::black_box;
+
 use zeroize::Zeroize;
 
 /// A modulus with the constants of its arithmetic. Wiped when dropped: it may be a prime.
@@ -198,7 +200,8 @@ fn select<const N: usize>(table: &[[u64; N]; 16], index: u64) -> [u64; N] {
     for (i, entry) in (0_u64..).zip(table) {
         let differs = i ^ index;
         // All ones when equal: only zero has no top bit in itself or its negative.
-        let mask = ((differs | differs.wrapping_neg()) >> 63).wrapping_sub(1);
+        // The compiler must not see that it is one of two values: it would branch on it.
+        let mask = black_box(((differs | differs.wrapping_neg()) >> 63).wrapping_sub(1));
         for (o, e) in out.iter_mut().zip(entry) {
             *o |= e & mask;
         }

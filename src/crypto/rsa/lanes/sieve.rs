@@ -26,6 +26,9 @@ const SMALL: usize = 17;
 
 const GROUPS: usize = (PRIMES.len() - SMALL).div_ceil(LANES);
 
+/// Groups of the primes below 2^15: deep enough for primes of fewer than 640 bits, whose tests cost less than striking.
+const FEWER_GROUPS: usize = 437;
+
 /// Eight primes.
 struct Group {
     p: [u32; LANES],
@@ -73,7 +76,8 @@ pub(super) fn survivors(window: &Window, spec: &KeySpec) -> Vec<u16> {
     }
     let digits: Vec<u64> =
         (0..spec.prime_bits().div_ceil(DIGIT_BITS)).map(|i| digit(&window.start, i)).collect();
-    for group in &TABLE {
+    let depth = if spec.prime_bits() < 640 { FEWER_GROUPS } else { GROUPS };
+    for group in TABLE.iter().take(depth) {
         let first = first_multiples(group, &digits);
         if group.p[0] < spec.offsets().into() {
             for (mut t, p) in first.0.into_iter().map(|t| t as usize).zip(group.p) {

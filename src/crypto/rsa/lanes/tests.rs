@@ -164,7 +164,13 @@ fn verdicts_agree_with_the_portable_tests() {
         let window = Window::draw(&spec, &stream, id).unwrap();
         // SAFETY: the machine has the instructions.
         let left = unsafe { super::sieve::survivors(&window, &spec) };
-        assert_eq!(left, crate::crypto::rsa::sieve::survivors::<WORDS>(&window, &spec, u32::MAX), "{bits}");
+        let portable = crate::crypto::rsa::sieve::survivors::<WORDS>(&window, &spec, u32::MAX);
+        if bits < 640 {
+            // Half as deep: it leaves more.
+            assert!(left.len() > portable.len() && portable.iter().all(|t| left.contains(t)), "{bits}");
+        } else {
+            assert_eq!(left, portable, "{bits}");
+        }
         let mut primes = 0;
         for eight in left.chunks_exact(LANES).take(12) {
             let lanes: [Words; LANES] = std::array::from_fn(|i| window.candidate(eight[i]));

@@ -1,5 +1,7 @@
 //! Montgomery arithmetic on eight moduli at a time, and the tests of primality over it.
 
+use std::hint::black_box;
+
 use zeroize::{Zeroize, Zeroizing};
 
 use super::kernel::{Kernel, Kernels, Scratch, Shifts};
@@ -216,13 +218,14 @@ impl<const L: usize> Drop for Moduli<L> {
 /// The entry of number `index`, lane by lane; every entry is read.
 #[target_feature(enable = "avx2,fma")]
 fn select<const L: usize>(out: &mut Num<L>, table: &[Num<L>; 16], index: &[u64; LANES]) {
-    let masks: [[u64; LANES]; 16] = std::array::from_fn(|i| {
+    // The compiler must not see that each is one of two values: it could branch on it.
+    let masks: [[u64; LANES]; 16] = black_box(std::array::from_fn(|i| {
         index.map(|index| {
             let differs = i as u64 ^ index;
             // All ones when equal: only zero has no top bit in itself or its negative.
             ((differs | differs.wrapping_neg()) >> 63).wrapping_sub(1)
         })
-    });
+    }));
     for (j, out) in out.0.iter_mut().enumerate() {
         let mut bits = [0; LANES];
         for (entry, mask) in table.iter().zip(&masks) {
