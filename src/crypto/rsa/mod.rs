@@ -356,13 +356,6 @@ impl fmt::Debug for RsaPrivate {
     }
 }
 
-/// Cases of a property test: `default`, or what `EMV_DATAPREP_CASES` says (`scripts/long/rsa-kernels`).
-#[cfg(test)]
-fn cases(default: u32) -> proptest::test_runner::Config {
-    let cases = std::env::var("EMV_DATAPREP_CASES").ok().and_then(|n| n.parse().ok());
-    proptest::test_runner::Config::with_cases(cases.unwrap_or(default))
-}
-
 #[cfg(test)]
 mod keygen_tests;
 #[cfg(test)]

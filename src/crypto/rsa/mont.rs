@@ -277,7 +277,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::crypto::rsa::cases(64))]
+        #![proptest_config(crate::crypto::rsa::tests::cases(64))]
 
         #[test]
         fn four_words_agree_with_crypto_bigint(x in numbers::<4>()) {

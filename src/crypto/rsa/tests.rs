@@ -3,6 +3,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::rng::{Purpose, Seed};
 
+/// Cases of a property test: `default`, or what `EMV_DATAPREP_CASES` says (`scripts/long/rsa-kernels`).
+pub(super) fn cases(default: u32) -> proptest::test_runner::Config {
+    let cases = std::env::var("EMV_DATAPREP_CASES").ok().and_then(|n| n.parse().ok());
+    proptest::test_runner::Config::with_cases(cases.unwrap_or(default))
+}
+
 /// Two published 576-bit primes and their CRT parts: the test CA key of sasc999/javaemvreader,
 /// TEST_CA_A123456789_RSA_KeyPair.txt.
 const P: &str = "E67D4CBC4A35BF67D547AF9046248180E520ED4771D9CD993F9D3B073F87FA0A59C2E50B5299E57AE095DA4DF777025560952926A7F10CD5860FC11E7FA7F4904BF8E9A06708836F";

@@ -104,7 +104,7 @@ fn agrees_at(bits: usize, n: &[Words; LANES], a: &[Words; LANES], b: &[Words; LA
 }
 
 proptest! {
-    #![proptest_config(crate::crypto::rsa::cases(8))]
+    #![proptest_config(crate::crypto::rsa::tests::cases(8))]
 
     #[test]
     fn arithmetic_agrees_with_crypto_bigint(

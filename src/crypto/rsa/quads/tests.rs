@@ -142,7 +142,7 @@ fn agrees_at(bits: usize, n: &[Words; LANES], a: &[Words; LANES], b: &[Words; LA
 }
 
 proptest! {
-    #![proptest_config(crate::crypto::rsa::cases(12))]
+    #![proptest_config(crate::crypto::rsa::tests::cases(12))]
 
     #[test]
     fn arithmetic_agrees_with_crypto_bigint(
