@@ -130,7 +130,7 @@ impl Failure {
         }
     }
 
-    /// D1's production status of the card: always `CARD_PROD_EXCEPTION`; [`Failure::to_string`] is its reason.
+    /// D1's production status of the card: always `CARD_PROD_EXCEPTION`; its text is the reason.
     #[must_use]
     pub const fn production_status(&self) -> &'static str {
         "CARD_PROD_EXCEPTION"
