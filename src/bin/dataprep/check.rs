@@ -27,14 +27,26 @@ pub fn run(args: &Args) -> Done {
     // The keys open only when the configuration is good.
     if let Some(dir) = dir {
         let backend = prepare::backend()?;
-        if let Err(failure) = dir.open_keys(backend) {
-            findings.push(Finding {
+        match dir.open_keys(backend) {
+            Ok(keys) => {
+                let weak = keys.module.source().possibly_weak_keys();
+                findings.extend(weak.map(|key| Finding {
+                    level: Level::Warning,
+                    code: "possibly-weak-key",
+                    file: "keys.toml".to_owned(),
+                    line: 0,
+                    message: format!(
+                        "key {key} has a possibly weak DES part (four round keys instead of sixteen)"
+                    ),
+                }));
+            }
+            Err(failure) => findings.push(Finding {
                 level: Level::Error,
                 code: "keys",
                 file: String::new(),
                 line: 0,
                 message: failure.message,
-            });
+            }),
         }
         if let Err(e) = emv_dataprep::output::Recipients::of(&dir.issuer) {
             findings.push(Finding {
