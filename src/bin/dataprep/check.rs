@@ -7,7 +7,7 @@ use emv_dataprep::profile::{Finding, Level};
 use serde_json::json;
 
 use crate::failure::Done;
-use crate::{issuer_dir, prepare, terminal};
+use crate::{issuer_dir, prepare, self_test, terminal};
 
 /// Check an issuer directory: every problem with file and line
 #[derive(clap::Args)]
@@ -22,6 +22,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
+    self_test::at_start()?;
     let now = prepare::Start::now()?;
     let (dir, mut findings) = issuer_dir::findings(&args.issuer, now.today)?;
     // The keys open only when the configuration is good.
