@@ -324,7 +324,8 @@ fn pin_change_blocks() {
     // OpenSSL, des-ede and des-ede-cbc of the padded data; AES, 128 bits, CBC.
     gives(&format!("{smc} --encipher visa"), "command data", "41355BA9B7939D773A8AE1947D2AD964");
     gives(&format!("{smc} --encipher ccd"), "command data", "9859240AE52820C33DDFF809F93875E5");
-    let aes = "pin-change --key-is sk --cvn A6 --test-key 2AAAA9CF4708A113C3E7F06B429CC35B --data 241234FFFFFFFFFF";
+    let aes =
+        "pin-change --key-is sk --cvn A6 --test-key 2AAAA9CF4708A113C3E7F06B429CC35B --data 241234FFFFFFFFFF";
     gives(aes, "command data", "E902CBEFD54B7F622F60CE797E7E69F4");
 
     for wrong in [

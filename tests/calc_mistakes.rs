@@ -250,6 +250,13 @@ fn secrets_come_from_files_and_standard_input() {
         value(&format!("{pvv} --test-pin 4524"), "PVV")
     );
     assert_eq!(run("pvv --key-stdin --pin-stdin --pan 4761739001010010 --pvki 1").0, 2);
+    // A file without an end is refused, not read.
+    if std::path::Path::new("/dev/zero").exists() {
+        let (code, _, stderr) = run(&format!("kcv --test-key {K} --check @/dev/zero"));
+        let (other, _, _) =
+            run(&format!("arqc --key-is sk --session mk --padding bit --test-key {K} --input @/dev/zero"));
+        assert_eq!((code, other), (1, 1), "{stderr}");
+    }
 }
 
 #[test]
