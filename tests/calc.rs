@@ -290,12 +290,53 @@ fn response_cryptograms_and_script_macs() {
         "ARPC",
         "98DE7C7B3D80A831",
     );
+    // Under AES nothing is published: computed with OpenSSL for the session key of cfpp and its cryptogram.
+    let aes = "arpc --key-is sk --test-key 2AAAA9CF4708A113C3E7F06B429CC35B --arqc EBB468693B346136";
+    gives(&format!("{aes} --session csk-aes --arc 3030"), "ARPC", "EAB59D73205DA62A");
+    gives(&format!("{aes} --cvn A6 --csu 00820000"), "ARPC", "064EC29D");
+    gives(&format!("{aes} --cvn A6 --csu 00820000 --proprietary 0102030405060708"), "ARPC", "9C93B281");
+    let mk =
+        "arpc --key-is mk --test-key 3AD95FE6AD75062DFCF19D834504AC23 --arqc EBB468693B346136 --atc 0001";
+    gives(&format!("{mk} --cvn A6 --csu 00820000"), "ARPC", "064EC29D");
     // futehkao/elements, PINChangeScriptTest.
     let script = "script-mac --key-is sk --test-key 9B7640FBC1F892D3838631328C7932F4 --cvn 22 --header 8424000210 --atc 0016 \
                   --ac D17B15836FAB99A2 --data AB926022634A4AA1";
     let script = script.replace('\\', "");
     gives(&script, "MAC", "0E90902E98339EBB");
     gives(&format!("{script} --len 4"), "MAC", "0E90902E");
+    // Under AES: the common session key of OpenSSL (its ECB of the cryptogram and eight zero bytes) and OpenSSL's CMAC.
+    let aes = "script-mac --key-is mk --test-key 3AD95FE6AD75062DFCF19D834504AC23 --cvn A6 --header 8424000210 --atc 0016 \
+               --ac D17B15836FAB99A2 --data AB926022634A4AA1";
+    gives(&aes.replace('\\', ""), "MAC", "C652AEB3DFB9448E");
+}
+
+#[test]
+fn pin_change_blocks() {
+    // pyemv/sm.py, format_vis_pin_block.
+    let block = format!("pin-change --key-is mk --test-key {K} --test-pin 1234");
+    gives(&block, "clear PIN-change block", "041234FF76543210");
+    gives(&format!("{block} --current-test-pin 1234"), "clear PIN-change block", "162634FF76543210");
+    // futehkao/elements, PINChangeScriptTest: a block of format 2 as command data, and pyemv's.
+    let smc = "pin-change --key-is sk --session csk-sm --test-key FBA2F15704B0CEDAF75D260B16AEAE7A";
+    gives(&format!("{smc} --data 241234FFFFFFFFFF --encipher plain"), "command data", "AB926022634A4AA1");
+    let smc = format!("pin-change --key-is sk --session csk-sm --test-key {K} --data 241234FFFFFFFFFF");
+    gives(&format!("{smc} --encipher mastercard"), "command data", "9859240AE52820C3");
+    // OpenSSL, des-ede and des-ede-cbc of the padded data; AES, 128 bits, CBC.
+    gives(&format!("{smc} --encipher visa"), "command data", "41355BA9B7939D773A8AE1947D2AD964");
+    gives(&format!("{smc} --encipher ccd"), "command data", "9859240AE52820C33DDFF809F93875E5");
+    let aes =
+        "pin-change --key-is sk --cvn A6 --test-key 2AAAA9CF4708A113C3E7F06B429CC35B --data 241234FFFFFFFFFF";
+    gives(aes, "command data", "E902CBEFD54B7F622F60CE797E7E69F4");
+
+    for wrong in [
+        smc.as_str(),
+        "pin-change --key-is sk --test-key 0123456789ABCDEFFEDCBA9876543210 --test-pin 1234",
+        "pin-change --key-is mk --test-key 0123456789ABCDEFFEDCBA9876543210",
+        "pin-change --key-is mk --session csk --atc 0001 --test-key 0123456789ABCDEFFEDCBA9876543210 --test-pin 1234",
+    ] {
+        let (code, stdout, _) = calc(wrong);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{wrong}");
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn the_examples_of_the_document_are_what_the_program_says() {
     assert!(examples >= 12, "{examples} examples");
 }
 
-const CALCULATORS: [&str; 13] = [
+const CALCULATORS: [&str; 14] = [
     "cvv",
     "cvc3",
     "pvv",
@@ -42,6 +42,7 @@ const CALCULATORS: [&str; 13] = [
     "arqc",
     "arpc",
     "script-mac",
+    "pin-change",
     "kcv",
     "tr31",
     "cert",

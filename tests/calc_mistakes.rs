@@ -187,6 +187,17 @@ fn mistakes_of_response_cryptograms_and_script_macs() {
         "ARPC",
         &["eight zero bytes"],
     );
+    let aes = |more: &str| {
+        format!("arpc --test-key {K} --pan 4761739001010010 --arqc 29CCA15AE665FA2E --atc 001C {more}")
+    };
+    let right = aes("--cvn A6 --csu 00820000");
+    is_found(&right, &aes("--cvn A6 --csu 00008200"), "ARPC", &["reversed"]);
+    is_found(&right, &aes("--cvn A6 --csu 00820000 --psn 02"), "ARPC", &["sequence number is 02"]);
+    is_found(&right, &aes("--cvn A5 --csu 00820000"), "ARPC", &["common session key (TDES)"]);
+    // A key of AES for a method of TDES is a contradiction, not another value.
+    let (code, _, stderr) = run(&aes("--cvn 12 --csu 00820000 --derivation c"));
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("--derivation c"), "{stderr}");
 
     let script = |cvn: &str, more: &str| {
         format!(
@@ -239,6 +250,13 @@ fn secrets_come_from_files_and_standard_input() {
         value(&format!("{pvv} --test-pin 4524"), "PVV")
     );
     assert_eq!(run("pvv --key-stdin --pin-stdin --pan 4761739001010010 --pvki 1").0, 2);
+    // A file without an end is refused, not read.
+    if std::path::Path::new("/dev/zero").exists() {
+        let (code, _, stderr) = run(&format!("kcv --test-key {K} --check @/dev/zero"));
+        let (other, _, _) =
+            run(&format!("arqc --key-is sk --session mk --padding bit --test-key {K} --input @/dev/zero"));
+        assert_eq!((code, other), (1, 1), "{stderr}");
+    }
 }
 
 #[test]

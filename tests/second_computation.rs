@@ -9,6 +9,8 @@
 
 mod plain;
 
+use std::collections::BTreeSet;
+
 use emv_dataprep::crypto::aes::AesKey;
 use emv_dataprep::crypto::mac::{Padding, cmac_aes, cmac_tdes, retail_mac, tdes_cbc_mac};
 use emv_dataprep::crypto::tdes::TdesKey;
@@ -141,4 +143,26 @@ fn parity_and_weak_keys() {
         let parts = odd.chunks(8).map(|p| u64::from_be_bytes(p.try_into().unwrap()));
         assert_eq!(tdes::has_weak_part(&key), parts.into_iter().any(|p| WEAK.contains(&p)));
     });
+}
+
+/// Every possibly weak key has four round keys, counted in a key schedule of its own; one changed bit makes more.
+#[test]
+fn possibly_weak_keys_have_four_round_keys() {
+    const BYTES: [(u8, u8); 4] = [(0x01, 0x01), (0x1F, 0x0E), (0xE0, 0xF1), (0xFE, 0xFE)];
+    let count = |key: &[u8]| plain::des::round_keys(key).into_iter().collect::<BTreeSet<_>>().len();
+    let mut found = 0;
+    for n in 0..256_usize {
+        let of = |i: usize| BYTES[n >> (2 * (i % 4)) & 3];
+        let key: [u8; 8] = std::array::from_fn(|i| if i < 4 { of(i).0 } else { of(i).1 });
+        let is_weak = tdes::has_weak_part(&key);
+        assert_eq!(is_weak, count(&key) <= 2, "{key:02X?}");
+        if tdes::has_possibly_weak_part(&key) {
+            found += 1;
+            assert_eq!(count(&key), 4, "{key:02X?}");
+            let mut other = key;
+            other[n % 8] ^= 0x08;
+            assert!(count(&other) > 4 && !tdes::has_possibly_weak_part(&other));
+        }
+    }
+    assert_eq!(found, 48);
 }

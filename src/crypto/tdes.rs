@@ -4,7 +4,7 @@
 
 use des::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use des::{Des, TdesEde2, TdesEde3};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use crate::error::{ErrorKind, Result};
@@ -214,6 +214,33 @@ const WEAK: [[u8; BLOCK]; 16] = [
     [0xFE, 0xE0, 0xFE, 0xE0, 0xFE, 0xF1, 0xFE, 0xF1],
 ];
 
+/// Whether any eight-byte part is one of the 48 possibly weak DES keys, which give four round keys instead of sixteen
+/// (SP 800-67, 3.3.2), parity bits left aside. They are no reason to refuse a key; people are told.
+///
+/// They are the keys whose register halves C and D (FIPS 46-3, PC-1) repeat a pattern of four bits with an even number
+/// of ones, weak and semi-weak ones apart: there both patterns repeat after two. The time depends on the length alone.
+#[must_use]
+pub fn has_possibly_weak_part(key: &[u8]) -> bool {
+    let found = key.as_chunks::<BLOCK>().0.iter().fold(Choice::from(0), |found, part| {
+        let spread = |bit: u8, mask: u8| mask & 0_u8.wrapping_sub(bit & 1);
+        let (left, right) = part.split_at(4);
+        // Of each byte one bit enters C and one D; the others must say the same.
+        let (mut c, mut d, mut differs) = (0_u8, 0_u8, 0_u8);
+        for (a, b) in left.iter().zip(right) {
+            let (in_c, in_d) = (a >> 7, a >> 1);
+            differs |= (a & 0xFE) ^ (spread(in_c, 0xE0) | spread(in_d, 0x1E));
+            differs |= (b & 0xFE) ^ (spread(in_c, 0xF0) | spread(in_d, 0x0E));
+            c = c << 1 | in_c & 1;
+            d = d << 1 | in_d & 1;
+        }
+        let odd = |n: u8| (n ^ n >> 1 ^ n >> 2 ^ n >> 3) & 1;
+        let after_two = |n: u8| (n ^ n >> 2) & 3;
+        differs |= odd(c) | odd(d);
+        found | (differs.ct_eq(&0) & !(after_two(c) | after_two(d)).ct_eq(&0))
+    });
+    found.into()
+}
+
 /// Two blocks, exclusive or.
 #[must_use]
 pub fn xor(a: [u8; BLOCK], b: [u8; BLOCK]) -> [u8; BLOCK] {
@@ -254,6 +281,45 @@ mod tests {
             assert!(has_odd_parity(&key));
             assert_eq!(key[0] & 0xFE, b & 0xFE);
         }
+    }
+
+    /// Among all keys made of the bytes of weak keys. `tests/second_computation.rs` counts round keys.
+    #[test]
+    fn the_possibly_weak_keys_are_forty_eight() {
+        const FIRST: [u8; 4] = [0x01, 0x1F, 0xE0, 0xFE];
+        const LAST: [u8; 4] = [0x01, 0x0E, 0xF1, 0xFE];
+        let mut found = 0;
+        for n in 0..1_usize << 16 {
+            let at = |i: usize| n >> (2 * i) & 3;
+            let key: [u8; 8] = std::array::from_fn(|i| if i < 4 { FIRST[at(i)] } else { LAST[at(i)] });
+            if has_possibly_weak_part(&key) {
+                assert!(!has_weak_part(&key) && has_odd_parity(&key));
+                found += 1;
+            }
+        }
+        assert_eq!(found, 48);
+        // From the printed list.
+        for hex in [
+            "1F1F01010E0E0101",
+            "011F1F01010E0E01",
+            "E0E00101F1F10101",
+            "FEFE0101FEFE0101",
+            "FEE01F01FEF10E01",
+            "E0FE1F01F1FE0E01",
+            "1FFEE0010EFEF101",
+            "FE1FE001FE0EF101",
+            "01E0E00101F1F101",
+            "FEFEE0E0FEFEF1F1",
+        ] {
+            let key = hex::decode(hex).unwrap();
+            assert!(has_possibly_weak_part(&key), "{hex}");
+            assert!(
+                has_possibly_weak_part(&[vec![0x13; 8], key.iter().map(|b| b ^ 1).collect()].concat()),
+                "{hex}"
+            );
+        }
+        assert!(WEAK.iter().all(|key| !has_possibly_weak_part(key)));
+        assert!(!has_possibly_weak_part(&[0x13; 24]));
     }
 
     #[test]

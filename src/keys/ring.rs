@@ -16,7 +16,7 @@ use crate::crypto::backend::Backend;
 use crate::crypto::hash::hmac_sha256;
 use crate::crypto::rng::StreamRng;
 use crate::crypto::rsa::{RsaPrivate, sign_batch};
-use crate::crypto::tdes::TdesKey;
+use crate::crypto::tdes::{TdesKey, has_possibly_weak_part};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::secret::Secret;
 
@@ -185,6 +185,13 @@ impl SoftwareRing {
     /// The names of the keys that everybody knows ([`super::is_known_test_key`]): production refuses them.
     pub fn known_test_keys(&self) -> impl Iterator<Item = KeyRef> {
         self.keys.iter().filter(|(_, l)| super::is_known_test_key(&l.key)).map(|(name, _)| *name)
+    }
+
+    /// The names of the TDES keys with a possibly weak part ([`has_possibly_weak_part`]): they work, people are told.
+    pub fn possibly_weak_keys(&self) -> impl Iterator<Item = KeyRef> {
+        let is_found =
+            |loaded: &Loaded| loaded.info.algorithm.is_tdes() && has_possibly_weak_part(loaded.key.expose());
+        self.keys.iter().filter(move |(_, loaded)| is_found(loaded)).map(|(name, _)| *name)
     }
 
     fn insert(

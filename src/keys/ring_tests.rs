@@ -186,6 +186,20 @@ fn known_test_keys_are_named_and_debug_shows_none() {
     assert_eq!(format!("{ring:?}"), "SoftwareRing(2 keys, 0 issuer RSA keys)");
 }
 
+#[test]
+fn possibly_weak_keys_are_loaded_and_named() {
+    let (weak, other) = (KeyRef::new(KeyUse::Cvk, KeyIndex(1)), KeyRef::new(KeyUse::Cvk, KeyIndex(2)));
+    let ring = ring(&[
+        entry(KeyUse::Cvk, 1, "1F1F01010E0E01014C37C8319D76ADAB"),
+        entry(KeyUse::Cvk, 2, A),
+        // The same bytes as an AES key mean nothing.
+        entry(KeyUse::Pool, 1, "1F1F01010E0E01014C37C8319D76ADAB1F1F01010E0E01014C37C8319D76ADAB"),
+    ])
+    .unwrap();
+    assert!(ring.info(other).is_ok());
+    assert_eq!(ring.possibly_weak_keys().collect::<Vec<_>>(), [weak]);
+}
+
 /// A source that counts its calls: the double for tests that prove batching.
 struct Counting<'a> {
     inner: &'a SoftwareRing,

@@ -1,7 +1,8 @@
 //! Kinds of `aes.json`, `tdes.json`, `cmac.json`, and hash functions.
 
+use crate::crypto::ed25519::Ed25519Private;
 use crate::crypto::mac::{self, Padding};
-use crate::crypto::{aes::AesKey, hash, tdes};
+use crate::crypto::{aead, aes::AesKey, hash, tdes};
 use crate::error::{ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -24,6 +25,8 @@ pub(super) fn run(kind: &str, case: &Case<'_>) -> Option<Outcome> {
         "sha1" => case.hex("msg").map(|m| Computed::new().hex("digest", &hash::sha1(&[&m]))),
         "sha256" => case.hex("msg").map(|m| Computed::new().hex("digest", &hash::sha256(&[&m]))),
         "hmac_sha256" => hmac_sha256(case),
+        "aes_gcm" => aes_gcm(case),
+        "ed25519_sign" => ed25519_sign(case),
         _ => return None,
     })
 }
@@ -117,6 +120,25 @@ fn iso_9797(case: &Case<'_>, compute: IsoMac) -> Outcome {
     };
     let key = tdes::TdesKey::new(&case.secret("key")?)?;
     Ok(Computed::new().hex("mac", &compute(&key, [0; tdes::BLOCK], padding, &case.hex("msg")?)))
+}
+
+/// AES-256-GCM, sealed and opened again.
+fn aes_gcm(case: &Case<'_>) -> Outcome {
+    let (key, iv) = (case.secret("key")?, case.array("iv")?);
+    let (header, plain) = (case.hex("aad")?, case.hex("plaintext")?);
+    let sealed = aead::seal(&key, iv, &header, &plain)?;
+    inverse(aead::open(&key, iv, &header, &sealed)?.expose() == plain)?;
+    let (data, tag) = sealed.split_at_checked(plain.len()).unwrap_or_default();
+    Ok(Computed::new().hex("ciphertext", data).hex("tag", tag))
+}
+
+/// A signature over `context ‖ 00 ‖ message`, verified again.
+fn ed25519_sign(case: &Case<'_>) -> Outcome {
+    let key = Ed25519Private::from_seed(&case.secret("seed")?)?;
+    let (context, msg) = (case.text("context")?, case.hex("msg")?);
+    let signature = key.sign(context, &msg);
+    key.public().verify(context, &msg, &signature)?;
+    Ok(Computed::new().hex("public_key", &key.public().to_bytes()).hex("signature", &signature))
 }
 
 fn hmac_sha256(case: &Case<'_>) -> Outcome {

@@ -12,7 +12,7 @@ fn permute(bits: &[bool], table: &[u8]) -> Vec<bool> {
     table.iter().map(|i| bits[usize::from(*i) - 1]).collect()
 }
 
-fn round_keys(key: &[u8]) -> Vec<Vec<bool>> {
+pub(crate) fn round_keys(key: &[u8]) -> Vec<Vec<bool>> {
     let cd = permute(&bits(key), &PC1);
     let (mut c, mut d) = (cd[..28].to_vec(), cd[28..].to_vec());
     let mut keys = Vec::new();

@@ -44,6 +44,7 @@ struct VerifyArgs {
 }
 
 pub fn run(args: &Args) -> Done {
+    crate::self_test::at_start()?;
     match &args.command {
         Command::Verify(args) => verify(args),
     }

@@ -7,7 +7,7 @@ use emv_dataprep::profile::{Finding, Level};
 use serde_json::json;
 
 use crate::failure::Done;
-use crate::{issuer_dir, prepare, terminal};
+use crate::{issuer_dir, prepare, self_test, terminal};
 
 /// Check an issuer directory: every problem with file and line
 #[derive(clap::Args)]
@@ -22,19 +22,32 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
+    self_test::at_start()?;
     let now = prepare::Start::now()?;
     let (dir, mut findings) = issuer_dir::findings(&args.issuer, now.today)?;
     // The keys open only when the configuration is good.
     if let Some(dir) = dir {
         let backend = prepare::backend()?;
-        if let Err(failure) = dir.open_keys(backend) {
-            findings.push(Finding {
+        match dir.open_keys(backend) {
+            Ok(keys) => {
+                let weak = keys.module.source().possibly_weak_keys();
+                findings.extend(weak.map(|key| Finding {
+                    level: Level::Warning,
+                    code: "possibly-weak-key",
+                    file: "keys.toml".to_owned(),
+                    line: 0,
+                    message: format!(
+                        "key {key} has a possibly weak DES part (four round keys instead of sixteen)"
+                    ),
+                }));
+            }
+            Err(failure) => findings.push(Finding {
                 level: Level::Error,
                 code: "keys",
                 file: String::new(),
                 line: 0,
                 message: failure.message,
-            });
+            }),
         }
         if let Err(e) = emv_dataprep::output::Recipients::of(&dir.issuer) {
             findings.push(Finding {

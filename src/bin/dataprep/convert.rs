@@ -51,6 +51,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
+    crate::self_test::at_start()?;
     args.from.leads_to(&args.to).map_err(Failure::usage)?;
     let dir = args.issuer.as_deref().map(IssuerDir::load).transpose()?;
     if let Some(dir) = dir.as_ref().filter(|_| args.plain) {

@@ -249,10 +249,13 @@ fn read_files(root: &Path) -> Result<Files, Failure> {
     Ok(files)
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+/// A file of at most 4 MiB, whatever it is (a device has no end).
+pub fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
     let at = |e: std::io::Error| Failure::refused(format!("read {}: {e}", path.display()));
-    let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(at)?;
+    // Room for all of it at once: a buffer that grows leaves copies of a secret behind.
+    let len = file.metadata().map_err(at)?.len().min(MOST_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default().saturating_add(1024));
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(at)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(Failure::refused(format!("{}: is larger than 4 MiB", path.display())));

@@ -133,7 +133,11 @@ fn entry(args: &Wrap, kbpk: &Secret, key: &Secret) -> Result<String, Failure> {
     let attributes = KeyAttributes { dki: args.dki.map(|i| i.0), pvki: args.pvki };
     // What is printed will load.
     let loaded = KeyEntry { key: name, block: block.clone(), kcv: kcv.clone(), kcv_method, attributes };
-    SoftwareRing::new(Backend::Portable).load(kbpk, &loaded)?;
+    let mut ring = SoftwareRing::new(Backend::Portable);
+    ring.load(kbpk, &loaded)?;
+    if ring.possibly_weak_keys().next().is_some() {
+        terminal::say("warning: the key has a possibly weak DES part: choose another if you can");
+    }
 
     let mut out = format!(
         "\n[[key]]\nuse = \"{}\"\nindex = \"{}\"\nblock = \"{block}\"\nkcv = \"{kcv}\"\nkcv_method = \"{}\"\n",

@@ -6,7 +6,7 @@ use emv_dataprep::batch::Exit;
 use emv_dataprep::output;
 
 use crate::failure::{Done, Failure};
-use crate::{issuer_dir, terminal};
+use crate::{issuer_dir, self_test, terminal};
 
 /// Open a sealed file with its destination's private key: its lines in clear on standard output
 #[derive(clap::Args)]
@@ -22,6 +22,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
+    self_test::at_start()?;
     let key = issuer_dir::read_private_jwk(&args.key)?;
     let sealed = std::fs::read_to_string(&args.file)
         .map_err(|e| Failure::refused(format!("read {}: {e}", args.file.display())))?;

@@ -30,9 +30,11 @@ pub fn run(args: &Args) -> Done {
         report.merge(selftest::run(&bytes).map_err(|e| at(e.to_string()))?);
     }
     for failure in &report.failures {
-        terminal::say(&format!("{} ({}): {}: {}", failure.id, failure.kind, failure.member, failure.reason));
+        let member = if failure.member.is_empty() { String::new() } else { format!("{}: ", failure.member) };
+        terminal::say(&format!("{} ({}): {member}{}", failure.id, failure.kind, failure.reason));
     }
-    terminal::say(&format!("{} passed, {} failed", report.passed, report.failed));
+    let nothing = if report.passed == 0 && report.failed == 0 { ": no record ran" } else { "" };
+    terminal::say(&format!("{} passed, {} failed{nothing}", report.passed, report.failed));
     if args.json {
         terminal::give(format!("{}\n", report.to_json()).as_bytes())?;
     }

@@ -2,7 +2,7 @@
 
 use pkcs8::der::asn1::{OctetStringRef, UintRef};
 use pkcs8::der::{Decode, Encode, SecretDocument};
-use pkcs8::pkcs5::pbes2;
+use pkcs8::pkcs5::{EncryptionScheme, pbes2};
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use rsa::pkcs1;
 use zeroize::Zeroizing;
@@ -16,11 +16,19 @@ use crate::secret::Secret;
 /// strength; the number is RFC 8018's least (4.2), and a reader of OpenSSL's default (2048) meets no surprise.
 const ITERATIONS: u32 = 2048;
 
+/// PBKDF2 iterations of a file that is read: three times what OWASP asks of a password. A file says its own cost, and a
+/// hostile one could ask for hours.
+const MOST_ITERATIONS: u32 = 2_000_000;
+
+/// N·r·p of scrypt (RFC 7914, 2) in a file that is read: 128 bytes of memory for each, so 128 MiB. OpenSSL writes 2^17.
+const MOST_SCRYPT: u64 = 1 << 20;
+
 const MALFORMED: ErrorKind = ErrorKind::Format("an RSA private key in PKCS#8");
 
 impl RsaPrivate {
     /// Reads a PKCS#8 key in clear. p and q are exchanged where p is below q, and the CRT parts are made anew;
-    /// parts that disagree with the primes are refused.
+    /// parts that disagree with the primes are refused. The private exponent may be e^-1 mod lcm(p - 1, q - 1)
+    /// (FIPS 186-5, A.1.1) or mod (p - 1)(q - 1), as older tools write it.
     ///
     /// # Errors
     /// [`ErrorKind::Format`] when the bytes are not PKCS#8 with a two-prime RSA key; [`ErrorKind::KeyRefused`]
@@ -41,7 +49,9 @@ impl RsaPrivate {
         let exchanged = !same_number(p, key.p.expose());
         let (dp, dq) = if exchanged { (&key.dq, &key.dp) } else { (&key.dp, &key.dq) };
         // With p and q exchanged the coefficient of the file is p^-1 mod q: it is not kept, so not compared.
-        let agrees = same_number(stored.modulus.as_bytes(), key.public.modulus())
+        let d = stored.private_exponent.as_bytes();
+        let agrees = (same_number(d, key.d()?.expose()) | same_number(d, key.d_mod_phi()?.expose()))
+            & same_number(stored.modulus.as_bytes(), key.public.modulus())
             & same_number(stored.exponent1.as_bytes(), dp.expose())
             & same_number(stored.exponent2.as_bytes(), dq.expose())
             & (exchanged | same_number(stored.coefficient.as_bytes(), key.qinv.expose()));
@@ -54,10 +64,14 @@ impl RsaPrivate {
     /// Reads a PKCS#8 key encrypted with PBES2 (PBKDF2 or scrypt, AES-CBC).
     ///
     /// # Errors
-    /// [`ErrorKind::Crypto`] when the password does not open it; else as [`RsaPrivate::from_pkcs8`].
+    /// [`ErrorKind::KeyRefused`] when the file asks for more than 2,000,000 iterations of PBKDF2, or for more of scrypt
+    /// than N·r·p = 2^20; [`ErrorKind::Crypto`] when the password does not open it; else as [`RsaPrivate::from_pkcs8`].
     pub fn from_pkcs8_encrypted(der: &[u8], password: &Secret) -> Result<Self> {
         let sealed = EncryptedPrivateKeyInfoRef::try_from(der)
             .map_err(|_| ErrorKind::Format("an encrypted PKCS#8 key"))?;
+        if !is_affordable(&sealed.encryption_algorithm) {
+            return Err(ErrorKind::KeyRefused("its file asks for too costly a password function").into());
+        }
         let wrong = ErrorKind::Crypto("the password does not open the private key");
         let clear: SecretDocument = sealed.decrypt(password.expose()).map_err(|_| wrong)?;
         Self::from_pkcs8(clear.as_bytes())
@@ -104,6 +118,20 @@ impl RsaPrivate {
         let info = PrivateKeyInfoRef::try_from(clear.expose()).map_err(|_| MALFORMED)?;
         let sealed = info.encrypt_with_params(params, password.expose()).map_err(|_| internal)?;
         Ok(sealed.as_bytes().to_vec())
+    }
+}
+
+/// Whether the work that a file asks for before its password can be tried is bounded.
+fn is_affordable(scheme: &EncryptionScheme) -> bool {
+    let Some(params) = scheme.pbes2() else { return true };
+    match &params.kdf {
+        pbes2::Kdf::Pbkdf2(kdf) => kdf.iteration_count <= MOST_ITERATIONS,
+        pbes2::Kdf::Scrypt(kdf) => {
+            let sizes = u64::from(kdf.block_size).saturating_mul(u64::from(kdf.parallelization));
+            kdf.cost_parameter.saturating_mul(sizes) <= MOST_SCRYPT
+        }
+        // One that this program does not know: `decrypt` refuses it.
+        _ => true,
     }
 }
 

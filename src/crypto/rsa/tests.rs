@@ -140,10 +140,63 @@ fn encrypted_pkcs8_opens_under_its_password_only() {
     assert!(RsaPrivate::from_pkcs8(&sealed).is_err());
 }
 
+/// The file may say both private exponents, and no third.
+#[test]
+fn the_private_exponent_of_older_files_is_read() {
+    let key = published();
+    let (der, d) = (key.to_pkcs8().unwrap(), key.d().unwrap());
+    let phi = key.d_mod_phi().unwrap();
+    assert_ne!(d, phi);
+    let mut bytes = der.expose().to_vec();
+    let at = bytes.windows(d.len()).position(|w| w == d.expose()).unwrap();
+    bytes[at..at + d.len()].copy_from_slice(phi.expose());
+    assert_eq!(RsaPrivate::from_pkcs8(&bytes).unwrap().dp(), key.dp());
+    bytes[at + d.len() - 1] ^= 2;
+    assert!(matches!(RsaPrivate::from_pkcs8(&bytes).unwrap_err().kind(), ErrorKind::KeyRefused(_)));
+}
+
+/// A file says what its password function costs: bounded before any of it is spent.
+#[test]
+fn a_costly_password_function_is_refused() {
+    use ::pkcs8::PrivateKeyInfoRef;
+    use ::pkcs8::pkcs5::{pbes2, scrypt};
+    let clear = published().to_pkcs8().unwrap();
+    let seal = |params| {
+        let info = PrivateKeyInfoRef::try_from(clear.expose()).unwrap();
+        info.encrypt_with_params(params, b"word").unwrap().as_bytes().to_vec()
+    };
+    let open = |sealed: &[u8]| RsaPrivate::from_pkcs8_encrypted(sealed, &Secret::copy_of(b"word"));
+    let replaced = |sealed: &[u8], old: &[u8], new: &[u8]| {
+        let at = sealed.windows(old.len()).position(|w| w == old).unwrap();
+        [&sealed[..at], new, &sealed[at + old.len()..]].concat()
+    };
+    let is_refused = |sealed: &[u8]| {
+        let started = std::time::Instant::now();
+        let error = open(sealed).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::KeyRefused(_)), "{error}");
+        assert!(started.elapsed().as_secs() < 5);
+    };
+
+    // DER integers of one width, so that only the number changes.
+    let params = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(65_537, &[1; 16], [2; 16]).unwrap();
+    let sealed = seal(params);
+    assert!(open(&sealed).is_ok());
+    is_refused(&replaced(&sealed, &[2, 3, 1, 0, 1], &[2, 3, 0x7F, 0xFF, 0xFF]));
+
+    let cost = scrypt::Params::new(10, 8, 1).unwrap();
+    let params = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &[1; 16], [2; 16]).unwrap();
+    let sealed = seal(params);
+    assert!(open(&sealed).is_ok());
+    // N, r, p = 2^10, 8, 1 become 2^10, 127, 127 and 2^14, 127, 1.
+    is_refused(&replaced(&sealed, &[2, 2, 4, 0, 2, 1, 8, 2, 1, 1], &[2, 2, 4, 0, 2, 1, 127, 2, 1, 127]));
+    is_refused(&replaced(&sealed, &[2, 2, 4, 0, 2, 1, 8, 2, 1, 1], &[2, 2, 0x40, 0, 2, 1, 127, 2, 1, 1]));
+}
+
 #[test]
 fn a_changed_part_is_refused() {
     let der = published().to_pkcs8().unwrap();
-    for part in [DP, DQ, QINV] {
+    let d = hex::encode(published().d().unwrap().expose());
+    for part in [DP, DQ, QINV, &d] {
         let mut bytes = der.expose().to_vec();
         let needle = hex(part);
         let at = bytes.windows(needle.len()).position(|w| w == needle).unwrap();

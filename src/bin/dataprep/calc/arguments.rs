@@ -57,7 +57,8 @@ pub fn wrong(name: &str, what: &str) -> Failure {
 pub fn hex(name: &str, text: &str) -> Result<Vec<u8>, Failure> {
     let text = match text.strip_prefix('@') {
         Some(path) => {
-            std::fs::read_to_string(path).map_err(|e| Failure::refused(format!("read {path}: {e}")))?
+            let bytes = crate::issuer_dir::read_bounded(std::path::Path::new(path))?;
+            String::from_utf8(bytes).map_err(|_| wrong(name, "hexadecimal, two digits a byte"))?
         }
         None => text.to_owned(),
     };

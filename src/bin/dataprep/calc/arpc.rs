@@ -1,12 +1,14 @@
 use emv_dataprep::bytes::hex_upper;
-use emv_dataprep::crypto::mac::{Padding, retail_mac};
-use emv_dataprep::crypto::tdes::{TdesKey, xor};
-use emv_dataprep::issuer::cryptogram::{self, ArpcKey, ArpcMethod, CryptogramVersion};
+use emv_dataprep::crypto::mac::Padding;
+use emv_dataprep::crypto::tdes::xor;
+use emv_dataprep::error::Result as LibraryResult;
+use emv_dataprep::issuer::cryptogram::{self, ArpcKey, ArpcMethod};
 use emv_dataprep::keys::KeyUse;
 
 use super::answer::{Answer, Step};
 use super::arguments::{self, Common};
 use super::card_key::{self, CardKeyArgs, Diversifier, Reading, Session};
+use super::cipher::Cipher;
 use super::readings::{self, Others};
 use super::search::{Choice, Found, search};
 use super::steps;
@@ -69,9 +71,6 @@ impl Response {
 pub fn answer(args: &Args) -> Result<Answer, Failure> {
     let mut answer = Answer::new("arpc");
     let version = args.cvn.as_deref().map(card_key::version).transpose()?;
-    if version == Some(CryptogramVersion::CcdA6) {
-        return Err(Failure::refused("the ARPC under AES (CCD A6) is not in this version"));
-    }
     let response = match (&args.arc, &args.csu) {
         (Some(arc), _) => Response::Code(arguments::array("arc", arc)?),
         (None, Some(csu)) => {
@@ -99,20 +98,25 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
         ArpcKey::SessionKey => Session::from(v.session()),
     });
     let session = args.card.session(of_version)?;
-    if session.is_aes() {
-        return Err(Failure::refused("the ARPC under AES is not in this version"));
-    }
     let reading = args.card.load(&args.common, &[KeyUse::ImkAc], session, with, &mut answer)?;
     let sk = reading.explain(&mut answer)?;
-    let key = TdesKey::new(&sk)?;
-    let arpc = match &response {
-        Response::Code(arc) => {
-            one(&mut answer, &key, arqc, *arc);
-            cryptogram::arpc_method_1(&key, arqc, *arc).to_vec()
+    let key = Cipher::of(session, &sk)?;
+    let arpc = match (&response, &key) {
+        (Response::Code(arc), Cipher::Tdes(tdes)) => {
+            one(&mut answer, &key, arqc, *arc)?;
+            cryptogram::arpc_method_1(tdes, arqc, *arc).to_vec()
         }
-        Response::Status { csu, proprietary } => {
-            two(&mut answer, &key, arqc, *csu, proprietary);
-            cryptogram::arpc_method_2(&key, arqc, *csu, proprietary)?.to_vec()
+        (Response::Code(arc), Cipher::Aes(aes)) => {
+            one(&mut answer, &key, arqc, *arc)?;
+            cryptogram::arpc_method_1_aes(aes, arqc, *arc)?.to_vec()
+        }
+        (Response::Status { csu, proprietary }, Cipher::Tdes(tdes)) => {
+            two(&mut answer, &key, arqc, *csu, proprietary)?;
+            cryptogram::arpc_method_2(tdes, arqc, *csu, proprietary)?.to_vec()
+        }
+        (Response::Status { csu, proprietary }, Cipher::Aes(aes)) => {
+            two(&mut answer, &key, arqc, *csu, proprietary)?;
+            cryptogram::arpc_method_2_aes(aes, arqc, *csu, proprietary)?.to_vec()
         }
     };
     answer.ends_in(&hex_upper(&arpc))?;
@@ -129,7 +133,7 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
 const ONE: &str = "EMV 4.4 Book 2, 8.2.1 (method 1)";
 const TWO: &str = "EMV 4.4 Book 2, 8.2.2 (method 2)";
 
-fn one(answer: &mut Answer, key: &TdesKey, arqc: [u8; 8], arc: [u8; 2]) {
+fn one(answer: &mut Answer, key: &Cipher, arqc: [u8; 8], arc: [u8; 2]) -> LibraryResult<()> {
     let [a, b] = arc;
     let block = xor(arqc, [a, b, 0, 0, 0, 0, 0, 0]);
     answer.step(
@@ -138,14 +142,37 @@ fn one(answer: &mut Answer, key: &TdesKey, arqc: [u8; 8], arc: [u8; 2]) {
             .with("ARC", hex_upper(&arc))
             .gives("D", hex_upper(&block)),
     );
-    answer.step(
-        Step::new("Encipher with the key", ONE)
-            .with("D", hex_upper(&block))
-            .gives("ARPC", hex_upper(&key.encrypt_block(block))),
-    );
+    match key {
+        Cipher::Tdes(_) => answer.step(
+            Step::new("Encipher with the key", ONE)
+                .with("D", hex_upper(&block))
+                .gives("ARPC", hex_upper(&key.encipher_eight(block)?)),
+        ),
+        Cipher::Aes(aes) => {
+            let out = key.encipher_eight(block)?;
+            answer.step(
+                Step::new("D and eight zero bytes, enciphered with the key (AES)", ONE)
+                    .with("key", hex_upper(aes.expose()))
+                    .with("block", format!("{}0000000000000000", hex_upper(&block)))
+                    .gives("E", hex_upper(&out)),
+            );
+            answer.step(
+                Step::new("The leftmost eight bytes", ONE)
+                    .with("E", hex_upper(&out))
+                    .gives("ARPC", out.first_chunk::<8>().map(|m| hex_upper(m)).unwrap_or_default()),
+            );
+        }
+    }
+    Ok(())
 }
 
-fn two(answer: &mut Answer, key: &TdesKey, arqc: [u8; 8], csu: [u8; 4], proprietary: &[u8]) {
+fn two(
+    answer: &mut Answer,
+    key: &Cipher,
+    arqc: [u8; 8],
+    csu: [u8; 4],
+    proprietary: &[u8],
+) -> Result<(), Failure> {
     let data = [arqc.as_slice(), &csu, proprietary].concat();
     answer.step(
         Step::new("ARQC, card status update, proprietary authentication data", TWO)
@@ -154,12 +181,13 @@ fn two(answer: &mut Answer, key: &TdesKey, arqc: [u8; 8], csu: [u8; 4], propriet
             .with("proprietary data", steps::in_blocks(proprietary))
             .gives("data", steps::in_blocks(&data)),
     );
-    let mac = steps::mac3(answer, key, Padding::Bit, &data, "MAC");
+    let mac = key.explain_mac(answer, &data, "MAC")?;
     answer.step(
         Step::new("The leftmost four bytes", TWO)
             .with("MAC", hex_upper(&mac))
             .gives("ARPC", mac.first_chunk::<4>().map(|m| hex_upper(m)).unwrap_or_default()),
     );
+    Ok(())
 }
 
 /// How the last step is made.
@@ -170,15 +198,17 @@ enum Last {
 }
 
 impl Last {
-    fn value(&self, key: &TdesKey) -> [u8; 8] {
+    /// The bytes from the left; CMAC has a padding of its own.
+    fn value(&self, key: &Cipher) -> LibraryResult<Vec<u8>> {
         match self {
-            Self::One { block } => key.encrypt_block(*block),
-            Self::Two { padding, data } => retail_mac(key, [0; 8], *padding, data),
+            Self::One { block } => key.encipher_eight(*block),
+            Self::Two { padding, data } => key.mac(*padding, data),
         }
     }
 }
 
-const SESSIONS: [Session; 5] = [Session::Mk, Session::Csk, Session::Skd, Session::Tree8, Session::Tree16];
+const SESSIONS: [Session; 6] =
+    [Session::Mk, Session::Csk, Session::CskAes, Session::Skd, Session::Tree8, Session::Tree16];
 
 fn mistakes(right: &Reading, response: &Response, arqc: [u8; 8], given: &[u8]) -> Found {
     let others = Others::new(right, &SESSIONS);
@@ -187,9 +217,10 @@ fn mistakes(right: &Reading, response: &Response, arqc: [u8; 8], given: &[u8]) -
     choices.push(Choice::new(last.iter().skip(1).map(|(words, _)| words.clone())));
     search(&choices, 3, None, |at| {
         let number = at.get(readings::COUNT).copied().unwrap_or(0);
-        let key = others.at(at, None).session_key().and_then(|k| TdesKey::new(&k).ok());
+        let reading = others.at(at, None);
+        let key = Cipher::of_reading(&reading);
         let (Some(key), Some((_, last))) = (key, last.get(number)) else { return false };
-        last.value(&key).starts_with(given)
+        last.value(&key).is_ok_and(|value| value.starts_with(given))
     })
 }
 

@@ -6,7 +6,7 @@ use emv_dataprep::card::{Pan, Psn};
 use emv_dataprep::crypto::aes::AesKey;
 use emv_dataprep::crypto::tdes::{TdesKey, xor};
 use emv_dataprep::error::Result as LibraryResult;
-use emv_dataprep::issuer::cryptogram::{AcSession, CryptogramVersion};
+use emv_dataprep::issuer::cryptogram::{AcSession, CryptogramVersion, ScriptSession};
 use emv_dataprep::issuer::session_key::{self, Tree};
 use emv_dataprep::issuer::{DerivationOption, icc_key};
 use emv_dataprep::keys::KeyUse;
@@ -53,6 +53,8 @@ pub enum Session {
     Skd,
     /// Secure messaging: EMV common session key, TDES, from the application cryptogram
     CskSm,
+    /// Secure messaging: EMV common session key, AES, from the application cryptogram
+    CskSmAes,
     /// Secure messaging: Visa versions 0A and 12, from the ATC
     VisaSm,
     /// EMV2000 tree of height 8, branch factor 4
@@ -70,6 +72,7 @@ impl Session {
             Self::CskAes => "the EMV common session key (AES)",
             Self::Skd => "Mastercard's session key (SKD)",
             Self::CskSm => "the common session key of secure messaging",
+            Self::CskSmAes => "the common session key of secure messaging (AES)",
             Self::VisaSm => "Visa's secure messaging key",
             Self::Tree8 => "the EMV2000 tree of height 8",
             Self::Tree16 => "the EMV2000 tree of height 16",
@@ -77,7 +80,16 @@ impl Session {
     }
 
     pub const fn is_aes(self) -> bool {
-        matches!(self, Self::CskAes)
+        matches!(self, Self::CskAes | Self::CskSmAes)
+    }
+
+    /// The method of secure messaging of a version.
+    pub fn of_scripts(version: CryptogramVersion) -> Self {
+        match (version.script_session(), version.session()) {
+            (ScriptSession::Visa, _) => Self::VisaSm,
+            (ScriptSession::Common, AcSession::CommonAes) => Self::CskSmAes,
+            (ScriptSession::Common, _) => Self::CskSm,
+        }
     }
 }
 
@@ -113,6 +125,11 @@ pub struct Reading {
 }
 
 impl CardKeyArgs {
+    /// Where the key comes from.
+    pub const fn key(&self) -> &KeyArgs {
+        &self.key
+    }
+
     /// The method: said, or that of the version.
     pub fn session(&self, default: Option<Session>) -> Result<Session, Failure> {
         self.session
@@ -142,6 +159,11 @@ impl CardKeyArgs {
         }
         let usual = if session.is_aes() { DerivationOption::C } else { DerivationOption::A };
         let option = self.derivation.map_or(usual, Into::into);
+        if (option == DerivationOption::C) != session.is_aes() {
+            return Err(Failure::usage(
+                "--derivation c goes with a method of AES (csk-aes, csk-sm-aes, --cvn A6), a and b with the others",
+            ));
+        }
         if let Some(pan) = &pan {
             answer.result("PAN", pan.masked());
         }
@@ -202,6 +224,12 @@ impl Reading {
     }
 }
 
+/// `R` of secure messaging under AES: the application cryptogram and eight zero bytes (EMV 4.4 Book 2, A1.3.1).
+const fn of_cryptogram_aes(cryptogram: [u8; 8]) -> [u8; 16] {
+    let [a, b, c, d, e, f, g, h] = cryptogram;
+    [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
 /// A session key by the library; nothing if the method needs what is not there.
 pub fn session_key(session: Session, mk: &Secret, with: &Diversifier) -> Option<LibraryResult<Secret>> {
     Some(match session {
@@ -210,6 +238,7 @@ pub fn session_key(session: Session, mk: &Secret, with: &Diversifier) -> Option<
         Session::CskAes => session_key::common_aes(mk, session_key::diversifier_aes(with.atc?)),
         Session::Skd => session_key::mastercard(mk, with.atc?, with.un?),
         Session::CskSm => session_key::common_tdes(mk, with.cryptogram?),
+        Session::CskSmAes => session_key::common_aes(mk, of_cryptogram_aes(with.cryptogram?)),
         Session::VisaSm => session_key::visa_secure_messaging(mk, with.atc?),
         Session::Tree8 => session_key::emv2000(mk, with.atc?, Tree::Height8, with.iv),
         Session::Tree16 => session_key::emv2000(mk, with.atc?, Tree::Height16, with.iv),
@@ -226,7 +255,9 @@ pub fn explain_session(
     let sk = session_key(session, mk, with).ok_or_else(|| {
         Failure::usage(match session {
             Session::Skd => "--atc and --un are needed for Mastercard's session key",
-            Session::CskSm => "the application cryptogram is needed for this session key (--ac)",
+            Session::CskSm | Session::CskSmAes => {
+                "the application cryptogram is needed for this session key (--ac)"
+            }
             _ => "--atc is needed for this session key",
         })
     })??;
@@ -250,7 +281,13 @@ pub fn explain_session(
         Session::CskSm => {
             common(answer, mk, "the application cryptogram", with.cryptogram.unwrap_or_default(), &value)?
         }
-        Session::CskAes => common_aes(answer, mk, session_key::diversifier_aes(atc), &value)?,
+        Session::CskAes => {
+            common_aes(answer, mk, "ATC, fourteen zero bytes", session_key::diversifier_aes(atc), &value)?
+        }
+        Session::CskSmAes => {
+            let r = of_cryptogram_aes(with.cryptogram.unwrap_or_default());
+            common_aes(answer, mk, "the application cryptogram, eight zero bytes", r, &value)?;
+        }
         Session::VisaSm => visa(answer, mk, atc, &value),
         Session::Tree8 | Session::Tree16 => tree::explain(answer, mk, atc, session, with.iv)?,
     }
@@ -287,10 +324,10 @@ fn common(answer: &mut Answer, mk: &Secret, what: &str, r: [u8; 8], value: &str)
     Ok(())
 }
 
-fn common_aes(answer: &mut Answer, mk: &Secret, r: [u8; 16], value: &str) -> Result<(), Failure> {
+fn common_aes(answer: &mut Answer, mk: &Secret, what: &str, r: [u8; 16], value: &str) -> Result<(), Failure> {
     const CLAUSE: &str = "EMV 4.4 Book 2, A1.3.1 (AES)";
     let key = AesKey::new(mk)?;
-    answer.step(Step::new("R = ATC, fourteen zero bytes", CLAUSE).gives("R", hex_upper(&r)));
+    answer.step(Step::new(format!("R = {what}"), CLAUSE).gives("R", hex_upper(&r)));
     if mk.len() == 16 {
         answer.step(
             Step::new("R enciphered under the ICC master key; no F0 and 0F for 128 bits", CLAUSE)

@@ -1,6 +1,6 @@
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::crypto::aes::AesKey;
-use emv_dataprep::crypto::tdes::{TdesKey, has_odd_parity, has_weak_part};
+use emv_dataprep::crypto::tdes::{TdesKey, has_odd_parity, has_possibly_weak_part, has_weak_part};
 use emv_dataprep::keys::{KcvMethod, KeyAlgorithm, KeyUse, is_known_test_key};
 use emv_dataprep::secret::Secret;
 
@@ -129,8 +129,14 @@ fn notes(key: &Secret, answer: &mut Answer) {
         if has_weak_part(key.expose()) {
             answer.note("as a DES key a part of it is weak or semi-weak");
         }
+        if has_possibly_weak_part(key.expose()) {
+            answer.note(
+                "as a DES key a part of it is possibly weak: it gives four round keys instead of sixteen",
+            );
+        }
+        let same = |a: &[u8], b: &[u8]| a.iter().zip(b).fold(0, |d, (x, y)| d | ((x ^ y) & 0xFE)) == 0;
         let parts: Vec<&[u8]> = key.expose().chunks(8).collect();
-        if parts.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        if parts.windows(2).any(|pair| matches!(pair, [a, b] if same(a, b))) {
             answer.note("as a DES key two neighbouring parts are equal: it is single DES");
         }
     }

@@ -6,6 +6,7 @@ mod arpc;
 mod arqc;
 mod card_key;
 mod cert;
+mod cipher;
 mod cvc3;
 mod cvv;
 mod data;
@@ -14,6 +15,7 @@ mod kcv;
 mod mistakes;
 mod near;
 mod pin;
+mod pin_change;
 mod pinblock;
 mod pvv;
 mod readings;
@@ -57,6 +59,7 @@ enum Command {
     Arqc(arqc::Args),
     Arpc(arpc::Args),
     ScriptMac(script_mac::Args),
+    PinChange(pin_change::Args),
     Kcv(kcv::Args),
     Tr31(tr31::Args),
     Cert(cert::Args),
@@ -75,6 +78,7 @@ pub fn run(args: &Args) -> Done {
         Command::Arqc(a) => (&a.common, arqc::answer(a)),
         Command::Arpc(a) => (&a.common, arpc::answer(a)),
         Command::ScriptMac(a) => (&a.common, script_mac::answer(a)),
+        Command::PinChange(a) => (&a.common, pin_change::answer(a)),
         Command::Kcv(a) => (&a.common, kcv::answer(a)),
         Command::Tr31(a) => (&a.common, tr31::answer(a)),
         Command::Cert(a) => (&a.common, cert::answer(a)),

@@ -1,14 +1,12 @@
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::crypto::mac::Padding;
-use emv_dataprep::crypto::mac::retail_mac;
-use emv_dataprep::crypto::tdes::TdesKey;
-use emv_dataprep::issuer::cryptogram::ScriptSession;
 use emv_dataprep::issuer::script::{self, ScriptContext};
 use emv_dataprep::keys::KeyUse;
 
 use super::answer::{Answer, Step};
 use super::arguments::{self, Common};
 use super::card_key::{self, CardKeyArgs, Diversifier, Reading, Session};
+use super::cipher::Cipher;
 use super::readings::{self, Others};
 use super::search::{Choice, Found, search};
 use super::steps;
@@ -55,10 +53,7 @@ pub struct Args {
 pub fn answer(args: &Args) -> Result<Answer, Failure> {
     let mut answer = Answer::new("script-mac");
     let version = args.cvn.as_deref().map(card_key::version).transpose()?;
-    let session = args.card.session(version.map(|v| match v.script_session() {
-        ScriptSession::Visa => Session::VisaSm,
-        ScriptSession::Common => Session::CskSm,
-    }))?;
+    let session = args.card.session(version.map(Session::of_scripts))?;
     let header: [u8; 5] = arguments::array("header", &args.header)?;
     let data = arguments::hex("data", &args.data)?;
     let check = args.check.as_deref().map(|c| arguments::hex("check", c)).transpose()?;
@@ -78,7 +73,7 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
         answer.note("Lc of the header is not the length of data and MAC together");
     }
     let sk = reading.explain(&mut answer)?;
-    let key = TdesKey::new(&sk)?;
+    let key = Cipher::of(session, &sk)?;
     let input = script::mac_input(header, context, &data);
     let mut step = Step::new(
         "The data: header, then ATC and application cryptogram, then data",
@@ -89,8 +84,11 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
         step = step.with("ATC", hex_upper(&atc)).with("application cryptogram", hex_upper(&cryptogram));
     }
     answer.step(step.with("data", steps::in_blocks(&data)).gives("input", steps::in_blocks(&input)));
-    let whole = steps::mac3(&mut answer, &key, Padding::Bit, &input, "MAC");
-    let mac = script::mac(&key, header, context, &data, args.len)?;
+    let whole = key.explain_mac(&mut answer, &input, "MAC")?;
+    let mac = match &key {
+        Cipher::Tdes(tdes) => script::mac(tdes, header, context, &data, args.len)?,
+        Cipher::Aes(aes) => script::mac_aes(aes, header, context, &data, args.len)?,
+    };
     answer.step(
         Step::new(format!("The leftmost {} bytes", args.len), "EMV 4.4 Book 2, 9.2.3")
             .with("MAC", hex_upper(&whole))
@@ -109,7 +107,8 @@ pub fn answer(args: &Args) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-const SESSIONS: [Session; 4] = [Session::CskSm, Session::VisaSm, Session::Csk, Session::Mk];
+const SESSIONS: [Session; 5] =
+    [Session::CskSm, Session::CskSmAes, Session::VisaSm, Session::Csk, Session::Mk];
 
 fn mistakes(right: &Reading, header: [u8; 5], context: ScriptContext, data: &[u8], given: &[u8]) -> Found {
     let others = Others::new(right, &SESSIONS);
@@ -159,10 +158,10 @@ fn mistakes(right: &Reading, header: [u8; 5], context: ScriptContext, data: &[u8
     choices.push(Choice::new(["the padding is method 1 (zeros)".to_owned()]));
     search(&choices, 3, None, |at| {
         let number = |choice: usize| at.get(choice).copied().unwrap_or(0);
-        let key = others.at(at, None).session_key().and_then(|k| TdesKey::new(&k).ok());
+        let key = Cipher::of_reading(&others.at(at, None));
         let input = inputs.get(number(readings::COUNT));
         let padding = paddings.get(number(readings::COUNT.saturating_add(1)));
         let (Some(key), Some((_, input)), Some(padding)) = (key, input, padding) else { return false };
-        retail_mac(&key, [0; 8], *padding, input).starts_with(given)
+        key.mac(*padding, input).is_ok_and(|mac| mac.starts_with(given))
     })
 }

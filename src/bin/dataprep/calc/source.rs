@@ -48,6 +48,28 @@ pub struct PinArgs {
     test_pin: Option<String>,
 }
 
+/// The PIN that a card has before a change.
+#[derive(clap::Args)]
+pub struct CurrentPinArgs {
+    /// File of mode 0600 with the current PIN, where the block carries it
+    #[arg(long, value_name = "FILE", group = "current_pin_source")]
+    current_pin_file: Option<PathBuf>,
+    /// A current PIN for tests on the command line; never a real PIN
+    #[arg(long, value_name = "DIGITS", group = "current_pin_source")]
+    current_test_pin: Option<String>,
+}
+
+impl CurrentPinArgs {
+    /// The PIN, if one is named.
+    pub fn load(&self) -> Result<Option<Pin>, Failure> {
+        match (&self.current_test_pin, &self.current_pin_file) {
+            (Some(text), _) => arguments::pin(text.as_bytes()).map(Some),
+            (None, Some(path)) => arguments::pin(issuer_dir::read_secret(path)?.expose()).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
 /// Where a key came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Origin {

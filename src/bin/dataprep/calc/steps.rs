@@ -73,7 +73,7 @@ pub fn imk_algorithm(option: DerivationOption, len: usize) -> Result<KeyAlgorith
         (DerivationOption::C, _) => {
             return Err(Failure::refused("option C takes an AES key of 16, 24 or 32 bytes"));
         }
-        _ => return Err(Failure::refused("options A and B take a TDES key of 16 or 24 bytes")),
+        _ => return Err(Failure::refused("a TDES key of 16 or 24 bytes is needed here")),
     })
 }
 
@@ -349,14 +349,16 @@ mod tests {
             let with = Diversifier { atc: Some(atc), un: Some(un), cryptogram: Some(ac), iv };
             let short = Secret::copy_of(&key[..16]);
             for session in [
-                Session::Mk, Session::Csk, Session::CskAes, Session::Skd, Session::CskSm, Session::VisaSm,
+                Session::Mk, Session::Csk, Session::CskAes, Session::Skd, Session::CskSm, Session::VisaSm, Session::CskSmAes,
                 Session::Tree8, Session::Tree16,
             ] {
                 prop_assert!(explain_session(&mut Answer::new("test"), session, &short, &with).is_ok());
             }
             for len in [24, 32] {
                 let long = Secret::copy_of(&key[..len]);
-                prop_assert!(explain_session(&mut Answer::new("test"), Session::CskAes, &long, &with).is_ok());
+                for session in [Session::CskAes, Session::CskSmAes] {
+                    prop_assert!(explain_session(&mut Answer::new("test"), session, &long, &with).is_ok());
+                }
             }
         }
 
