@@ -120,10 +120,10 @@ p.sub{margin:.2rem 0 1rem;opacity:.75;overflow-wrap:anywhere}
 .tiles li{border:1px solid var(--line);border-radius:.5rem;padding:.6rem 1rem;min-width:7rem}
 .tiles b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}
 .bad b{color:var(--bad)}.good b{color:var(--good)}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
+.scroll{overflow-x:auto;margin-bottom:1rem}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line)}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-code{font:.9em ui-monospace,monospace;overflow-wrap:anywhere}
+code{font:.9em ui-monospace,monospace;overflow-wrap:break-word}
 .note{border-left:4px solid var(--bad);padding:.3rem .8rem}
 svg{width:100%;height:auto;max-height:16rem}svg text{font-size:12px;fill:currentColor}
 .orders{fill:var(--good);fill-opacity:.35;stroke:var(--good)}.rejected{fill:var(--bad);fill-opacity:.5;stroke:var(--bad)}
