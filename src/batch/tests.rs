@@ -443,7 +443,15 @@ fn a_stop_ends_at_a_block_boundary_and_resumes() {
         assert!(matches!(first, Err(BatchError::Interrupted)), "{first:?}");
         assert_eq!(BatchError::Interrupted.exit(), Exit::Stopped);
         assert!(!folder.path().join("batch.json").exists());
+        let before = std::fs::read_dir(folder.path().join(".job/records")).unwrap().count();
         Run { block: 1, ..Run::new(folder.path()) }.go().unwrap();
+        // The report of what was resumed tells so, and counts all of the batch.
+        let report = std::fs::read_to_string(folder.path().join(Layout::REPORT)).unwrap();
+        assert!(
+            before > 0 && report.contains(&format!("{before} orders had been committed by earlier runs"))
+        );
+        assert!(report.contains(&format!("{} orders in ", ORDERS as usize - before)));
+        assert!(report.contains("<b>23</b>orders") && report.contains("<td>p0</td><td class=\"n\">"));
         let after = tree(folder.path());
         assert_eq!(
             after["status.jsonl".as_ref() as &std::ffi::OsStr],
