@@ -134,6 +134,7 @@ pub(super) fn commit(
         input,
         counts: count(outcomes),
         pool: pool_counts(outcomes),
+        by_profile: by_profile(outcomes),
         files,
         status,
         rejected,
@@ -189,6 +190,15 @@ fn pool_counts(outcomes: &[Outcome]) -> PoolCounts {
     let mut counts = PoolCounts::default();
     outcomes.iter().filter_map(|(_, made)| made.as_ref()).for_each(|made| counts.add(made.pool));
     counts
+}
+
+fn by_profile(outcomes: &[Outcome]) -> BTreeMap<String, u64> {
+    let mut cards: BTreeMap<String, u64> = BTreeMap::new();
+    for made in outcomes.iter().filter_map(|(_, made)| made.as_ref()) {
+        let n = cards.entry(made.profile.clone()).or_default();
+        *n = n.saturating_add(1);
+    }
+    cards
 }
 
 fn count(outcomes: &[Outcome]) -> Counts {

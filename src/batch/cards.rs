@@ -208,6 +208,7 @@ impl Cards<'_> {
         Ok(Made {
             channel: card.channel,
             destination: card.destination.clone(),
+            profile: card.profile.clone(),
             card: card_line(card),
             mailer,
             issuer_return: return_line(&card.issuer_return, &request.data),

@@ -1,12 +1,13 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::bytes::hex_upper;
 use crate::crypto::ed25519::Ed25519Private;
 use crate::crypto::hash::sha256;
+use crate::output::report::{Causes, Envelope, Report, RunRecord};
 use crate::output::{
     AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
-    PoolCounts,
+    PoolCounts, RejectedLine,
 };
 use crate::store::FileWriter;
 
@@ -83,14 +84,21 @@ pub(super) fn part(job: &OpenJob, record: &BlockRecord, file: &FileRecord) -> Re
     })
 }
 
-/// Assembles statuses, rejections and the manifest from the records, and removes the work folder.
-pub(super) fn finish(
-    open: &OpenJob,
-    blocks: u64,
-    orders: u64,
-    digest: [u8; 32],
-    facts: &Facts,
-) -> Result<Manifest, BatchError> {
+/// What a run knows at its end.
+pub(super) struct Ended {
+    /// Blocks of the input.
+    pub(super) blocks: u64,
+    /// Its orders.
+    pub(super) orders: u64,
+    /// Its digest.
+    pub(super) digest: [u8; 32],
+    /// How the run went.
+    pub(super) run: RunRecord,
+}
+
+/// Assembles statuses, rejections, the report and the manifest from the records, and removes the work folder.
+pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Manifest, BatchError> {
+    let Ended { blocks, orders, digest, .. } = *ended;
     let OpenJob { job, layout, store, .. } = open;
     let input = hex_upper(&digest);
     let beyond = record_numbers(open)?.iter().any(|n| n.0 >= blocks);
@@ -105,6 +113,8 @@ pub(super) fn finish(
     let mut counts = Counts::default();
     let mut pool = PoolCounts::default();
     let mut files = Vec::new();
+    let mut causes = Causes::default();
+    let mut by_profile: BTreeMap<String, u64> = BTreeMap::new();
     let mut folders = BTreeSet::new();
     for number in (0..blocks).map(BlockNumber) {
         let record = read_record(store, layout, &job.batch, number)?
@@ -112,7 +122,13 @@ pub(super) fn finish(
         counts.add(&record.counts);
         pool.add(record.pool);
         status.add(&part(open, &record, &record.status)?, record.status.cards)?;
-        rejected.add(&part(open, &record, &record.rejected)?, record.rejected.cards)?;
+        let lines = part(open, &record, &record.rejected)?;
+        tell_causes(&mut causes, &lines)?;
+        rejected.add(&lines, record.rejected.cards)?;
+        for (profile, cards) in record.by_profile {
+            let n = by_profile.entry(profile).or_default();
+            *n = n.saturating_add(cards);
+        }
         for file in record.files {
             folders.extend(layout.file(&file.path).parent().map(PathBuf::from));
             files.push(file);
@@ -134,6 +150,32 @@ pub(super) fn finish(
         bytes: job_text.len() as u64,
         cards: 0,
     });
+    let ended_at = (facts.now)();
+    let report = Report {
+        engine: &job.engine,
+        batch: &job.batch,
+        environment: &facts.environment,
+        started: &job.started,
+        ended: &ended_at,
+        input: &input,
+        envelope: if job.plain { Envelope::Plain } else { Envelope::Sealed },
+        counts: &counts,
+        by_destination: &by_destination(&files),
+        by_profile: &by_profile,
+        pool,
+        keys: &facts.keys,
+        causes: &causes,
+        run: &ended.run,
+    };
+    let html = report.to_html();
+    let path = layout.file(Layout::REPORT);
+    let written = store.publish(&layout.scratch(Layout::REPORT), &path, html.as_bytes())?;
+    files.push(FileRecord {
+        path: Layout::REPORT.to_owned(),
+        sha256: hex_upper(&written.sha256),
+        bytes: written.bytes,
+        cards: 0,
+    });
     store.sync_folder(layout.root())?;
     files.sort();
     let mut manifest = Manifest {
@@ -142,7 +184,7 @@ pub(super) fn finish(
         batch: job.batch.clone(),
         environment: facts.environment.clone(),
         started: job.started.clone(),
-        ended: (facts.now)(),
+        ended: ended_at,
         input: InputRecord { sha256: input, orders },
         configuration: facts.configuration.clone(),
         keys: facts.keys.clone(),
@@ -162,6 +204,30 @@ pub(super) fn finish(
     store.publish(&layout.scratch("batch.json"), &layout.file(Layout::MANIFEST), text.as_bytes())?;
     clean(open)?;
     Manifest::read(text.as_bytes()).map_err(|_| BatchError::Internal("the manifest cannot be read back"))
+}
+
+/// Counts the causes of a block's rejections.
+fn tell_causes(causes: &mut Causes, lines: &[u8]) -> Result<(), BatchError> {
+    let damaged = || BatchError::Refused("a committed rejection cannot be read".to_owned());
+    for line in std::str::from_utf8(lines).map_err(|_| damaged())?.lines() {
+        causes.add(RejectedLine::read(line).map_err(|_| damaged())?);
+    }
+    Ok(())
+}
+
+/// Cards by channel and destination: `prepared/<channel>/<destination>/…`.
+fn by_destination(files: &[FileRecord]) -> BTreeMap<(String, String), u64> {
+    let mut cards: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for file in files {
+        let mut parts = file.path.split('/');
+        if let (Some("prepared"), Some(channel), Some(destination)) =
+            (parts.next(), parts.next(), parts.next())
+        {
+            let n = cards.entry((channel.to_owned(), destination.to_owned())).or_default();
+            *n = n.saturating_add(file.cards);
+        }
+    }
+    cards
 }
 
 /// Removes the work folder of a batch whose manifest is written.

@@ -20,8 +20,9 @@ pub type InputSource = Box<dyn Read + Send>;
 pub struct Input {
     reader: Box<dyn Read + Send>,
     compressed: bool,
-    raw: Arc<Mutex<Sha256Stream>>,
+    raw: Arc<Mutex<Raw>>,
     text: Sha256Stream,
+    text_bytes: u64,
     frame: Frame,
     ready: Vec<(RawOrder, [u8; 32])>,
     buffer: Vec<u8>,
@@ -39,18 +40,28 @@ pub(super) struct Block {
     pub(super) orders: Vec<RawOrder>,
     /// Digest of the uncompressed input up to the end of the line that completes the block.
     pub(super) input: String,
+    /// Bytes of the input up to about there, as they came.
+    pub(super) read: u64,
+}
+
+/// What was read of the input as it came.
+#[derive(Default)]
+struct Raw {
+    digest: Sha256Stream,
+    bytes: u64,
 }
 
 struct Digesting<R> {
     inner: R,
-    digest: Arc<Mutex<Sha256Stream>>,
+    raw: Arc<Mutex<Raw>>,
 }
 
 impl<R: Read> Read for Digesting<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
-        let mut digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        digest.update(buffer.get(..n).unwrap_or_default());
+        let mut raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        raw.digest.update(buffer.get(..n).unwrap_or_default());
+        raw.bytes = raw.bytes.saturating_add(n as u64);
         Ok(n)
     }
 }
@@ -61,8 +72,8 @@ impl Input {
     /// # Errors
     /// [`BatchError::Input`] if the first bytes cannot be read.
     pub fn new(source: InputSource, size: usize) -> Result<Self, BatchError> {
-        let raw = Arc::new(Mutex::new(Sha256Stream::default()));
-        let mut source = Digesting { inner: source, digest: Arc::clone(&raw) };
+        let raw = Arc::new(Mutex::new(Raw::default()));
+        let mut source = Digesting { inner: source, raw: Arc::clone(&raw) };
         let mut magic = Vec::with_capacity(4);
         source.by_ref().take(4).read_to_end(&mut magic).map_err(BatchError::Input)?;
         let zstd = magic == [0x28, 0xB5, 0x2F, 0xFD];
@@ -80,6 +91,7 @@ impl Input {
             compressed: gzip || zstd,
             raw,
             text: Sha256Stream::default(),
+            text_bytes: 0,
             frame: Frame::new(),
             ready: Vec::new(),
             buffer: vec![0; CHUNK],
@@ -103,7 +115,8 @@ impl Input {
         let input = block.last().map(|(_, digest)| hex_upper(digest)).unwrap_or_default();
         let number = BlockNumber(self.next);
         self.next = self.next.saturating_add(1);
-        Ok(Some(Block { number, orders: block.into_iter().map(|(order, _)| order).collect(), input }))
+        let read = self.read();
+        Ok(Some(Block { number, orders: block.into_iter().map(|(order, _)| order).collect(), input, read }))
     }
 
     /// Gives the frame bytes up to the end of one line, so that the digest of a block does not depend on how the
@@ -129,6 +142,7 @@ impl Input {
         let end = bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| at.saturating_add(1));
         let line = bytes.get(..end).unwrap_or_default();
         self.text.update(line);
+        self.text_bytes = self.text_bytes.saturating_add(line.len() as u64);
         self.frame.feed(line, &mut out);
         self.pending.start = self.pending.start.saturating_add(end);
         self.take(out);
@@ -140,6 +154,14 @@ impl Input {
             let digest = self.text.digest();
             self.ready.extend(out.into_iter().map(|order| (order, digest)));
         }
+    }
+
+    /// Bytes of the input that the orders so far came from; of a compressed one, bytes that were read.
+    fn read(&self) -> u64 {
+        if !self.compressed {
+            return self.text_bytes;
+        }
+        self.raw.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     /// How many orders have been seen.
@@ -154,8 +176,8 @@ impl Input {
     /// [`BatchError::Input`].
     pub fn finish(mut self) -> Result<[u8; 32], BatchError> {
         io::copy(&mut self.reader, &mut io::sink()).map_err(BatchError::Input)?;
-        let digest = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(digest.digest())
+        let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(raw.digest.digest())
     }
 }
 
@@ -243,6 +265,7 @@ pub struct Spool {
     file: File,
     stream: crate::crypto::rng::CardStream,
     digest: [u8; 32],
+    bytes: u64,
 }
 
 impl Spool {
@@ -254,6 +277,7 @@ impl Spool {
         let stream = Seed::from_os().map_err(BatchError::Lost)?.named_stream(b"spool", Purpose::Envelope);
         let mut keys = stream.rng();
         let mut digest = Sha256Stream::default();
+        let mut bytes = 0_u64;
         let mut fill = || {
             let mut file = File::options().read(true).write(true).create_new(true).open(path)?;
             std::fs::remove_file(path)?;
@@ -267,18 +291,25 @@ impl Spool {
                 };
                 let part = buffer.get_mut(..n).unwrap_or_default();
                 digest.update(part);
+                bytes = bytes.saturating_add(n as u64);
                 mask(&mut keys, part);
                 file.write_all(part)?;
             }
         };
         let file = fill().map_err(BatchError::Input)?;
-        Ok(Self { file, stream, digest: digest.digest() })
+        Ok(Self { file, stream, digest: digest.digest(), bytes })
     }
 
     /// SHA-256 of the input.
     #[must_use]
     pub const fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+
+    /// How long the input is.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The input once more.

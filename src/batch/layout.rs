@@ -17,6 +17,8 @@ impl Layout {
     pub const MANIFEST: &'static str = "batch.json";
     /// Name of the statuses.
     pub const STATUS: &'static str = "status.jsonl";
+    /// Name of the report for people.
+    pub const REPORT: &'static str = "report.html";
     /// Name of the rejections.
     pub const REJECTED: &'static str = "rejected.jsonl";
 

@@ -19,6 +19,7 @@
 //! | `.job/attempts/NNNNNN-*/` | files of one attempt at block NNNNNN |
 //! | `.job/records/NNNNNN.json` | the record that commits block NNNNNN, with the running digest of the input |
 //! | `prepared/`, `pin-mailers/`, `issuer-return/` | files of committed blocks |
+//! | `report.html` | the batch for people: written before the manifest, which has its digest |
 //! | `batch.json` | the manifest: written last, then `.job` goes |
 //!
 //! # Second use of a cardId
@@ -39,6 +40,7 @@ mod run;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use cards::{Cards, EnvelopeKeys, LedgerTags};
 pub use error::{BatchError, Exit};
@@ -48,4 +50,4 @@ pub use job::{Description, Job, OpenJob, Resume, check_folder, open};
 pub use layout::Layout;
 pub use pipeline::{BlockNumber, Head, Made, Pipeline};
 pub use record::BlockRecord;
-pub use run::{NoProgress, Progress, Settings, run};
+pub use run::{BlockDone, Committed, NoProgress, Progress, Settings, run};

@@ -43,6 +43,8 @@ pub struct Made {
     pub channel: Channel,
     /// Where the card goes.
     pub destination: DestinationId,
+    /// Id of its profile.
+    pub profile: String,
     /// The card.
     pub card: Zeroizing<Vec<u8>>,
     /// Its PIN mailer and where that goes.

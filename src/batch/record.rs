@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, Result};
@@ -23,6 +25,9 @@ pub struct BlockRecord {
     /// Where the RSA keys of its cards come from.
     #[serde(default)]
     pub pool: PoolCounts,
+    /// Its cards by profile.
+    #[serde(default)]
+    pub by_profile: BTreeMap<String, u64>,
     /// Files with their final names; in the attempt's folder they have the number that is their place here.
     pub files: Vec<FileRecord>,
     /// The block's part of `status.jsonl`.
@@ -40,6 +45,7 @@ pub(super) struct Parts {
     pub(super) input: String,
     pub(super) counts: Counts,
     pub(super) pool: PoolCounts,
+    pub(super) by_profile: BTreeMap<String, u64>,
     pub(super) files: Vec<FileRecord>,
     pub(super) status: FileRecord,
     pub(super) rejected: FileRecord,
@@ -47,7 +53,7 @@ pub(super) struct Parts {
 
 impl BlockRecord {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { batch, block, attempt, input, counts, pool, files, status, rejected } = parts;
+        let Parts { batch, block, attempt, input, counts, pool, by_profile, files, status, rejected } = parts;
         Self {
             format: FORMAT.to_owned(),
             batch,
@@ -56,6 +62,7 @@ impl BlockRecord {
             input,
             counts,
             pool,
+            by_profile,
             files,
             status,
             rejected,

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::card::CardId;
 use crate::crypto::rng::Seed;
+use crate::output::report::Step;
 use crate::output::{Counts, Manifest, OrderOutcome, Sealer, StatusLine};
 use crate::prepare::Rejection;
 use crate::store::ledger::{Claim, Ledger, Verdict};
@@ -17,6 +18,7 @@ use super::finish::{self, Facts};
 use super::input::{Block, Input};
 use super::pipeline::{Head, Made, Pipeline};
 use super::seen::Seen;
+use super::watch::Watch;
 use super::{BatchError, BlockNumber, BlockRecord, OpenJob};
 
 /// Blocks that are worked on at the same time: one computes while another waits for the disk.
@@ -51,7 +53,27 @@ impl std::fmt::Debug for Settings<'_> {
 /// Is told how a batch goes on.
 pub trait Progress: Sync {
     /// A block is committed (or was, before this run).
-    fn block(&self, counts: &Counts);
+    fn block(&self, done: &BlockDone<'_>);
+}
+
+/// A block that is committed.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockDone<'a> {
+    /// Its counts.
+    pub counts: &'a Counts,
+    /// Bytes of the input from its start to about the end of the block: of the whole input this is the share done.
+    pub read: u64,
+    /// When.
+    pub committed: Committed,
+}
+
+/// When a block was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// By an earlier run of the batch.
+    Before,
+    /// By this one.
+    Now,
 }
 
 /// Tells nobody.
@@ -59,7 +81,7 @@ pub trait Progress: Sync {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn block(&self, _: &Counts) {}
+    fn block(&self, _: &BlockDone<'_>) {}
 }
 
 /// Runs a batch to its manifest.
@@ -83,6 +105,7 @@ pub fn run<P: Pipeline>(
         pool,
         turns: Turns::new(Seen::new(&job.layout.scratch("card-ids"))?),
         failure: Mutex::new(None),
+        watch: Watch::start(),
     };
     if let Some(ledger) = settings.ledger {
         ledger.recover(&job.job.batch, |block| shared.prepared_of(BlockNumber(block)))?;
@@ -122,7 +145,7 @@ pub fn run<P: Pipeline>(
     }
     let orders = input.orders();
     let digest = input.finish()?;
-    finish::finish(job, blocks, orders, digest, facts)
+    finish::finish(job, &finish::Ended { blocks, orders, digest, run: shared.watch.record() }, facts)
 }
 
 struct Shared<'a, P: Pipeline> {
@@ -132,6 +155,7 @@ struct Shared<'a, P: Pipeline> {
     pool: rayon::ThreadPool,
     turns: Turns,
     failure: Mutex<Option<BatchError>>,
+    watch: Watch,
 }
 
 type Parsed<R> = Vec<(Head, Result<R, Rejection>)>;
@@ -141,7 +165,7 @@ impl<P: Pipeline> Shared<'_, P> {
         loop {
             let received = lock(receiver).recv();
             let Ok(block) = received else { return };
-            let number = block.number;
+            let (number, read) = (block.number, block.read);
             // A failure lets the others through, so that nobody waits for a turn that never comes.
             if self.has_failed() {
                 self.turns.pass(number);
@@ -149,14 +173,18 @@ impl<P: Pipeline> Shared<'_, P> {
             }
             let done = catch_unwind(AssertUnwindSafe(|| self.block(block)));
             match done.unwrap_or(Err(BatchError::Internal("a block could not be worked on"))) {
-                Ok(record) => self.settings.progress.block(&record.counts),
+                Ok((record, committed)) => {
+                    let counts = &record.counts;
+                    self.watch.block(counts, committed);
+                    self.settings.progress.block(&BlockDone { counts, read, committed });
+                }
                 Err(e) => self.fail(e),
             }
             self.turns.pass(number);
         }
     }
 
-    fn block(&self, block: Block) -> Result<BlockRecord, BatchError> {
+    fn block(&self, block: Block) -> Result<(BlockRecord, Committed), BatchError> {
         let OpenJob { job, layout, store, .. } = self.job;
         if let Some(record) = attempt::read_record(store, layout, &job.batch, block.number)? {
             if record.input != block.input || record.counts.orders != block.orders.len() as u64 {
@@ -174,15 +202,17 @@ impl<P: Pipeline> Shared<'_, P> {
                 seen.block(places.iter().map(|(position, place)| (*position, place)))
             })?;
             attempt::publish(store, layout, &record)?;
-            return Ok(record);
+            return Ok((record, Committed::Before));
         }
-        let parsed: Parsed<P::Request> =
-            self.pool.install(|| block.orders.par_iter().map(|o| self.parse(o)).collect());
+        let watch = &self.watch;
+        let parsed: Parsed<P::Request> = watch.step(Step::Read, || {
+            self.pool.install(|| block.orders.par_iter().map(|o| self.parse(o)).collect())
+        });
         drop(block.orders);
         let ids = parsed.iter().filter_map(|(head, _)| Some((head.position, head.card_id.as_ref()?)));
         let places = self.places(&parsed);
         let claims = self.claims(&parsed)?;
-        let used = self.turns.take(block.number, |seen| {
+        let once = |seen: &mut Seen| {
             let ids = seen.block(ids)?;
             let places = seen.block(places.iter().map(|(position, place)| (*position, place)))?;
             // In input order too: of two orders for one card the first is made.
@@ -190,7 +220,8 @@ impl<P: Pipeline> Shared<'_, P> {
                 claims.into_iter().filter(|c| !ids.contains(&c.position) && !places.contains(&c.position));
             let known = self.reserve(block.number, &claims.collect::<Vec<_>>())?;
             Ok(Used { ids, places, known })
-        })?;
+        };
+        let used = watch.step(Step::OnceOnly, || self.turns.take(block.number, once))?;
 
         let fresh;
         let seed = match self.settings.seed {
@@ -200,7 +231,8 @@ impl<P: Pipeline> Shared<'_, P> {
                 &fresh
             }
         };
-        let outcomes = self.pool.install(|| self.prepare(block.number, seed, parsed, &used))?;
+        let outcomes = watch
+            .step(Step::Prepare, || self.pool.install(|| self.prepare(block.number, seed, parsed, &used)))?;
         let frame = Frame {
             store,
             layout,
@@ -208,13 +240,14 @@ impl<P: Pipeline> Shared<'_, P> {
             sealer: self.settings.sealer,
             issuer_return: self.pipeline.issuer_return(),
         };
-        let record = attempt::commit(&frame, block.number, block.input, seed, &outcomes)?;
+        let write = || attempt::commit(&frame, block.number, block.input, seed, &outcomes);
+        let record = watch.step(Step::Write, write)?;
         if let Some(ledger) = self.settings.ledger {
             let prepared = self.prepared(&record)?;
             ledger.confirm(&job.batch, block.number.0, |position| prepared.contains(&position))?;
         }
         attempt::publish(store, layout, &record)?;
-        Ok(record)
+        Ok((record, Committed::Now))
     }
 
     /// What the ledger is asked about the orders of a block.

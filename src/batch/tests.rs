@@ -73,6 +73,7 @@ impl Pipeline for Fake {
             Ok(Made {
                 channel: Channel::ALL[(position % 3) as usize],
                 destination: format!("D{}", position % 3).parse().unwrap(),
+                profile: format!("p{}", position % 2),
                 card: line("card"),
                 mailer: position.is_multiple_of(2).then(|| ("MAIL".parse().unwrap(), line("mailer"))),
                 issuer_return: line("return"),
@@ -168,8 +169,20 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Every file below, but those that hold times.
+/// Every file below; without the report, which holds times, and what the manifest says of it.
 fn tree(root: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let mut files = all_files(root);
+    files.remove(OsString::from(Layout::REPORT).as_os_str());
+    if let Some(bytes) = files.get_mut(OsString::from(Layout::MANIFEST).as_os_str()) {
+        let mut manifest = Manifest::read(bytes).unwrap();
+        manifest.files.retain(|f| f.path != Layout::REPORT);
+        *bytes = manifest.to_json().into_bytes();
+    }
+    files
+}
+
+/// Every file below.
+fn all_files(root: &Path) -> BTreeMap<OsString, Vec<u8>> {
     let mut out = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -219,7 +232,7 @@ fn every_order_has_one_outcome_and_every_file_its_digest() {
     assert_eq!(manifest.counts.orders, ORDERS);
     assert_eq!(manifest.counts.prepared + manifest.counts.rejected, ORDERS);
     assert_eq!(manifest.counts.by_channel.values().sum::<u64>(), manifest.counts.prepared);
-    let files = tree(&root);
+    let files = all_files(&root);
     assert_eq!(files.len(), manifest.files.len() + 1);
     for file in &manifest.files {
         let bytes = &files[&OsString::from(&file.path)];
@@ -230,7 +243,7 @@ fn every_order_has_one_outcome_and_every_file_its_digest() {
     // A finished folder is not taken a second time without asking, and asking changes nothing.
     assert_eq!(Run { resume: Resume::No, ..Run::new(&root) }.go().unwrap_err().exit(), Exit::Usage);
     assert_eq!(Run::new(&root).go().unwrap(), manifest);
-    assert_eq!(tree(&root), files);
+    assert_eq!(all_files(&root), files);
 }
 
 #[test]
@@ -430,7 +443,15 @@ fn a_stop_ends_at_a_block_boundary_and_resumes() {
         assert!(matches!(first, Err(BatchError::Interrupted)), "{first:?}");
         assert_eq!(BatchError::Interrupted.exit(), Exit::Stopped);
         assert!(!folder.path().join("batch.json").exists());
+        let before = std::fs::read_dir(folder.path().join(".job/records")).unwrap().count();
         Run { block: 1, ..Run::new(folder.path()) }.go().unwrap();
+        // The report of what was resumed tells so, and counts all of the batch.
+        let report = std::fs::read_to_string(folder.path().join(Layout::REPORT)).unwrap();
+        assert!(
+            before > 0 && report.contains(&format!("{before} orders had been committed by earlier runs"))
+        );
+        assert!(report.contains(&format!("{} orders in ", ORDERS as usize - before)));
+        assert!(report.contains("<b>23</b>orders") && report.contains("<td>p0</td><td class=\"n\">"));
         let after = tree(folder.path());
         assert_eq!(
             after["status.jsonl".as_ref() as &std::ffi::OsStr],

@@ -6,12 +6,14 @@
 //! | `pin-mailers/…`, `issuer-return/…` | [`seal()`] over their lines |
 //! | `status.jsonl`, `rejected.jsonl` | [`StatusLine`], [`RejectedLine`] |
 //! | `batch.json` | [`Manifest`] |
+//! | `report.html` | [`report::Report`] |
 
 mod card_line;
 pub mod formats;
 mod manifest;
 mod reader;
 mod recipients;
+pub mod report;
 mod seal;
 mod status;
 

@@ -99,7 +99,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// Every file below but those that hold times, with its bytes.
 pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut out = all_files(root);
-    for name in ["batch.json", "job.json", "audit.jsonl", "audit-head.json"] {
+    for name in ["batch.json", "job.json", "audit.jsonl", "audit-head.json", "report.html"] {
         out.remove(Path::new(name));
     }
     out

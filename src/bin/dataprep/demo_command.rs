@@ -80,10 +80,11 @@ pub fn run(args: &Args) -> Done {
 fn tell(folder: &DemoFolder, manifest: &Manifest, program: &str, keys: &[PathBuf]) {
     let issuer = quoted(&folder.issuer());
     terminal::say(&format!(
-        "  issuer directory  {issuer}\n  secrets           {}\n  orders            {}\n  prepared cards    {}\n",
+        "  issuer directory  {issuer}\n  secrets           {}\n  orders            {}\n  prepared cards    {}\n  report            {}\n",
         quoted(&folder.secrets()),
         quoted(&folder.orders()),
-        quoted(&folder.out().join("prepared"))
+        quoted(&folder.out().join("prepared")),
+        quoted(&folder.out().join(Layout::REPORT))
     ));
     let file = manifest.files.iter().find(|f| f.path.starts_with("prepared/"));
     let Some(file) = file else { return };

@@ -16,6 +16,7 @@ mod keys;
 mod open;
 mod pool;
 mod prepare;
+mod progress;
 mod self_test;
 mod terminal;
 mod verify;

@@ -26,6 +26,7 @@ use crate::failure::{Done, Failure};
 use crate::issuer_dir::{IssuerDir, OpenKeys};
 use crate::journal::{self, Journal};
 use crate::pool::PoolKeys;
+use crate::progress::{self, Ticker};
 use crate::{self_test, terminal};
 
 /// Positions in a block when nobody says otherwise.
@@ -78,6 +79,9 @@ pub struct Args {
     /// Take ready RSA keys from the issuer's pool; cards for which it has none get fresh ones
     #[arg(long, conflicts_with = "seed")]
     pub pool: bool,
+    /// Progress on standard error; default bar on a terminal, else none
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub progress: Option<progress::Form>,
     /// The manifest on standard output
     #[arg(long)]
     pub json: bool,
@@ -157,6 +161,7 @@ pub fn run(args: &Args) -> Done {
     if counts.rejected > 0 {
         terminal::say(&format!("see {}", args.out.join(Layout::REJECTED).display()));
     }
+    terminal::say(&format!("report: {}", args.out.join(Layout::REPORT).display()));
     if args.json {
         terminal::give(manifest.to_json().as_bytes())?;
     }
@@ -203,7 +208,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         dir.issuer.issuer_return().ok_or_else(|| Failure::refused("issuer.toml names no issuer return"))?;
 
     let seed = args.seed.map(Seed::fixed);
-    let (source, known) = source(&args.orders, seed.is_some())?;
+    let (source, known, length) = source(&args.orders, seed.is_some())?;
     let configuration = dir.digests();
     let start = match args.now {
         Some(now) => Start::at(now)?,
@@ -279,7 +284,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
         tags,
     };
-    let ticker = terminal::Ticker::new();
+    let ticker = Ticker::new(args.progress.unwrap_or_else(progress::Form::fitting), length);
     let settings = Settings {
         threads: args.threads.map_or(0, usize::from),
         seed: seed.as_ref(),
@@ -341,21 +346,24 @@ fn tags<'a>(dir: &'a IssuerDir, keys: &'a OpenKeys) -> Result<LedgerTags<'a>, Fa
     Ok(LedgerTags { source, key, reissue: &config.reissue })
 }
 
-/// The orders, and their digest when it is known before they are read.
-fn source(orders: &Path, must_be_known: bool) -> Result<(InputSource, Option<[u8; 32]>), Failure> {
+/// The orders; their digest and their length where these are known before they are read.
+type Orders = (InputSource, Option<[u8; 32]>, Option<u64>);
+
+fn source(orders: &Path, must_be_known: bool) -> Result<Orders, Failure> {
     if orders.as_os_str() == "-" {
         if !must_be_known {
-            return Ok((Box::new(std::io::stdin()), None));
+            return Ok((Box::new(std::io::stdin()), None, None));
         }
         let nonce = Seed::from_os()?.named_stream(b"spool name", Purpose::Envelope).rng().bytes::<8>();
         let path = std::env::temp_dir().join(format!("dataprep-{}", hex_upper(&nonce)));
         let spool = Spool::new(std::io::stdin().lock(), &path)?;
-        let digest = spool.digest();
-        return Ok((spool.reader()?, Some(digest)));
+        let (digest, length) = (spool.digest(), spool.bytes());
+        return Ok((spool.reader()?, Some(digest), Some(length)));
     }
     let at = |e: std::io::Error| Failure::stopped(format!("read {}: {e}", orders.display()));
     let file = std::fs::File::open(orders).map_err(at)?;
-    let is_file = file.metadata().map_err(at)?.is_file();
+    let metadata = file.metadata().map_err(at)?;
+    let is_file = metadata.is_file();
     if orders.is_dir() {
         return Err(Failure::usage(format!("--orders {}: is a folder", orders.display())));
     }
@@ -363,7 +371,7 @@ fn source(orders: &Path, must_be_known: bool) -> Result<(InputSource, Option<[u8
     if known.is_none() && must_be_known {
         return Err(Failure::usage("--seed needs orders from a file or from standard input"));
     }
-    Ok((Box::new(file), known))
+    Ok((Box::new(file), known, is_file.then_some(metadata.len())))
 }
 
 /// The block size of the batch that is completed.
