@@ -234,7 +234,7 @@ fn sessions(c: &mut Criterion) {
     let mut envelopes = EnvelopeKeys::default();
     envelopes.add(&kid, envelope).unwrap();
     let card = prepared(&issuer, &ready, &text, &envelopes);
-    let data = card.personalization_data(ProtectMode::Ecb);
+    let data = card.personalization_data();
 
     let mut group = c.benchmark_group("card");
     for (name, kind) in Kind::ALL {

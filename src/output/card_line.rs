@@ -1,9 +1,10 @@
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::formats::mode_name;
 use super::reader::CardLine;
 use crate::bytes::hex_upper;
-use crate::issuer::TransportKeyInfo;
+use crate::issuer::{ProtectMode, TransportKeyInfo};
 use crate::perso::{ProtectedDgiSet, Script, ScriptStep};
 use crate::prepare::{
     CardData, Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard,
@@ -31,7 +32,7 @@ macro_rules! line_json {
             product: &$card.product,
             profile: &$card.profile,
             not_after: $card.not_after.iso(),
-            transport_key: (&$card.transport_key).into(),
+            transport_key: TransportKeyLine::new(&$card.transport_key, $card.transport_mode.into()),
             chip: Chip { applications: $card.applications.iter().map(Into::into).collect() },
             magstripe: (&$card.magstripe).into(),
             print: &$card.print,
@@ -72,6 +73,8 @@ struct TransportKeyLine<'a> {
     index: String,
     kcv: &'a str,
     algorithm: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wrapped: Option<&'a str>,
 }
@@ -155,12 +158,13 @@ impl Serialize for Steps<'_> {
     }
 }
 
-impl<'a> From<&'a TransportKeyInfo> for TransportKeyLine<'a> {
-    fn from(info: &'a TransportKeyInfo) -> Self {
+impl<'a> TransportKeyLine<'a> {
+    fn new(info: &'a TransportKeyInfo, mode: Option<ProtectMode>) -> Self {
         Self {
             index: info.index.to_string(),
             kcv: &info.kcv,
             algorithm: info.algorithm.name(),
+            mode: mode.map(mode_name),
             wrapped: info.wrapped.as_deref(),
         }
     }
@@ -280,6 +284,7 @@ mod tests {
                 kcv: "08D7B4".to_owned(),
                 wrapped: None,
             },
+            transport_mode: ProtectMode::Cbc,
             applications: vec![PreparedApplication {
                 aid: "A0000000031010".parse().unwrap(),
                 interfaces: vec![Interface::Contact, Interface::Contactless],
@@ -321,7 +326,7 @@ mod tests {
                 r#"{"format":"emv-dataprep/card/1","position":3,"cardId":"c-3","issuerRequestId":null,"#,
                 r#""maskedPan":"476173******0010","channel":"CENTRAL","destination":"PC1","product":"p","profile":"q","#,
                 r#""notAfter":"2027-02-19","#,
-                r#""transportKey":{"index":"0A","kcv":"08D7B4","algorithm":"TDES-2KEY"},"#,
+                r#""transportKey":{"index":"0A","kcv":"08D7B4","algorithm":"TDES-2KEY","mode":"CBC"},"#,
                 r#""chip":{"applications":[{"aid":"A0000000031010","interfaces":["contact","contactless"],"#,
                 r#""dgis":[{"dgi":"0101","value":"7000","protection":"none"},"#,
                 r#"{"dgi":"8010","value":"ABABABABABABABAB","protection":"transport"}],"#,
@@ -334,6 +339,7 @@ mod tests {
         assert_eq!((read.applications[0].dgis.len(), read.applications[0].aid.len()), (2, 7));
         let value = CardLine::read(text).unwrap();
         assert_eq!(value, CardLine::from(&card()));
+        assert_eq!(value.personalization_data(ProtectMode::Ecb), card().personalization_data());
         assert_eq!(value.to_json(), line);
     }
 

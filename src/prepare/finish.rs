@@ -119,6 +119,7 @@ fn assemble(context: &Context<'_>, card: &Card<'_>, sets: Vec<ProtectedDgiSet>) 
         profile: plan.profile.id.clone(),
         not_after: not_after(context, card),
         transport_key: plan.transport.info().clone(),
+        transport_mode: plan.mode,
         applications,
         magstripe,
         print,

@@ -33,6 +33,8 @@ pub struct PreparedCard {
     pub not_after: CardDate,
     /// The transport key of its secret DGIs.
     pub transport_key: TransportKeyInfo,
+    /// How that key enciphers them.
+    pub transport_mode: ProtectMode,
     /// The chip's applications, in the order in which they are personalized.
     pub applications: Vec<PreparedApplication>,
     /// The stripe.
@@ -74,10 +76,11 @@ impl std::fmt::Debug for PreparedCard {
 }
 
 impl PreparedCard {
-    /// What a personalization session needs of the card. `mode` is how its destination's transport key enciphers.
+    /// What a personalization session needs of the card.
     #[must_use]
-    pub fn personalization_data(&self, mode: ProtectMode) -> PersonalizationData {
-        personalization_data(&self.card_id, self.not_after, &self.transport_key, &self.applications, mode)
+    pub fn personalization_data(&self) -> PersonalizationData {
+        let (key, mode) = (&self.transport_key, self.transport_mode);
+        personalization_data(&self.card_id, self.not_after, key, &self.applications, mode)
     }
 }
 

@@ -108,14 +108,14 @@ impl Page {
     }
 }
 
-pub(super) const fn mode_name(mode: ProtectMode) -> &'static str {
+pub(in crate::output) const fn mode_name(mode: ProtectMode) -> &'static str {
     match mode {
         ProtectMode::Ecb => "ECB",
         ProtectMode::Cbc => "CBC",
     }
 }
 
-pub(super) fn mode(name: &str) -> Result<ProtectMode> {
+pub(in crate::output) fn mode(name: &str) -> Result<ProtectMode> {
     let found = [ProtectMode::Ecb, ProtectMode::Cbc].into_iter().find(|m| mode_name(*m) == name);
     found.ok_or_else(|| ErrorKind::Unknown("this cipher mode").into())
 }

@@ -16,10 +16,10 @@ mod chip_text;
 pub mod dgi_lines;
 pub mod template;
 
+pub(super) use chip_text::{mode, mode_name};
+
 use super::CardLine;
-use crate::keys::{CipherMode, KeyRef, KeyUse, TransportName};
 use crate::perso::record::{ChipApplication, ChipCard, TransportReference};
-use crate::perso::session::{ApplicationData, PersonalizationData};
 
 /// Records of EMV CPS: the writer and the reader live beside the record itself.
 pub mod cps {
@@ -27,7 +27,7 @@ pub mod cps {
 }
 
 impl CardLine {
-    /// The chip of the card alone: what a personalization session and the chip formats need.
+    /// The chip of the card alone: what the chip formats hold.
     #[must_use]
     pub fn chip(&self) -> ChipCard {
         let application = |a: &crate::prepare::PreparedApplication| ChipApplication {
@@ -38,28 +38,10 @@ impl CardLine {
             reference: Some(self.card_id.as_str().to_owned()),
             position: Some(self.position),
             masked_pan: Some(self.masked_pan.clone()),
-            transport: Some(TransportReference::from(&self.transport_key)),
-            applications: self.applications.iter().map(application).collect(),
-        }
-    }
-
-    /// What a personalization session needs of the card. `mode` is how the destination's transport key enciphers
-    /// ([`crate::profile::TransportKeyConfig`]): a card line does not say it.
-    #[must_use]
-    pub fn personalization(&self, mode: CipherMode) -> PersonalizationData {
-        let application = |a: &crate::prepare::PreparedApplication| ApplicationData {
-            aid: a.aid.clone(),
-            dgis: a.dgis.clone(),
-        };
-        PersonalizationData {
-            card_reference: self.card_id.clone(),
-            not_after: self.not_after,
-            transport: TransportName {
-                key: KeyRef::new(KeyUse::Transport, self.transport_key.index),
-                wrapped: self.transport_key.wrapped.clone(),
-                mode,
-                kcv: Some(self.transport_key.kcv.clone()),
-            },
+            transport: Some(TransportReference {
+                mode: self.transport_mode,
+                ..TransportReference::from(&self.transport_key)
+            }),
             applications: self.applications.iter().map(application).collect(),
         }
     }

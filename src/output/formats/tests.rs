@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::issuer::ProtectMode;
 use crate::output::formats::apdu::ScriptedCard;
 use crate::output::reader::tests::any_card;
 use crate::perso::{Completion, Protection, Script, ScriptPlan};
@@ -28,13 +29,19 @@ fn head(prefix: &str) -> String {
 
 #[test]
 fn a_session_gets_the_groupings_and_the_name_of_their_key() {
-    let data = line().personalization(crate::keys::CipherMode::Cbc);
+    let data = line().personalization_data(ProtectMode::Cbc);
     let chip = line().chip();
     assert_eq!((data.card_reference.as_str(), data.not_after.iso().as_str()), ("c-3", "2026-04-15"));
     assert_eq!(data.transport.key.to_string(), "transport 0A");
     assert_eq!((data.transport.wrapped, data.transport.kcv.as_deref()), (None, Some("08D7B4")));
     assert_eq!(data.transport.mode, crate::keys::CipherMode::Cbc);
     assert_eq!(data.applications.len(), 1);
+    // What the line says goes before what is configured, and every format of the chip takes it over.
+    let mut said = line();
+    said.transport_mode = Some(ProtectMode::Ecb);
+    let data = said.personalization_data(ProtectMode::Cbc);
+    assert_eq!(data.transport.mode, crate::keys::CipherMode::Ecb);
+    assert_eq!(said.chip().transport.unwrap().mode, Some(ProtectMode::Ecb));
     assert_eq!(
         (&data.applications[0].aid, &data.applications[0].dgis),
         (&chip.applications[0].aid, &chip.applications[0].dgis)
@@ -143,11 +150,8 @@ fn chip_lines_are_strict() {
 
 proptest! {
     #[test]
-    fn every_chip_format_gives_the_card_back(card in any_card(), completed in any::<bool>(), mode in any::<bool>()) {
-        let mut chip = card.chip();
-        if let Some(key) = chip.transport.as_mut() {
-            key.mode = mode.then_some(crate::issuer::ProtectMode::Cbc);
-        }
+    fn every_chip_format_gives_the_card_back(card in any_card(), completed in any::<bool>()) {
+        let chip = card.chip();
         let text = format!("{}{}", dgi_lines::header(), *dgi_lines::write(&chip).unwrap());
         prop_assert!(dgi_lines::read(&text).unwrap() == std::slice::from_ref(&chip));
         let text = chip_json::write(&chip);
@@ -165,8 +169,10 @@ proptest! {
             let read = cps::read_records(&bytes, &settings).unwrap().remove(0).to_card(&settings).unwrap();
             prop_assert!(read.applications == chip.applications && read.reference == chip.reference);
             let any_secret = chip.applications.iter().flat_map(|a| a.dgis.dgis()).any(|d| d.protection == Protection::Transport);
-            let index = read.transport.and_then(|t| t.index);
-            prop_assert_eq!(index, chip.transport.and_then(|t| t.index).filter(|_| any_secret));
+            let (read, written) = (read.transport, chip.transport.filter(|_| any_secret));
+            let mode = written.as_ref().map(|t| t.mode.unwrap_or(settings.mode));
+            prop_assert_eq!(read.as_ref().and_then(|t| t.mode), mode);
+            prop_assert_eq!(read.and_then(|t| t.index), written.and_then(|t| t.index));
         }
     }
 

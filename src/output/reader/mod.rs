@@ -3,6 +3,7 @@
 pub(super) mod head;
 mod wire;
 
+use super::formats::mode;
 use crate::bytes::from_hex;
 use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -41,6 +42,8 @@ pub struct CardLine {
     pub not_after: CardDate,
     /// The transport key of its secret DGIs.
     pub transport_key: TransportKeyInfo,
+    /// How that key enciphers them; a line without it leaves that to the destination's configuration.
+    pub transport_mode: Option<ProtectMode>,
     /// The chip's applications, in the order in which they are personalized.
     pub applications: Vec<PreparedApplication>,
     /// The stripe.
@@ -80,6 +83,7 @@ impl From<&PreparedCard> for CardLine {
             profile: card.profile.clone(),
             not_after: card.not_after,
             transport_key: card.transport_key.clone(),
+            transport_mode: Some(card.transport_mode),
             applications: card.applications.clone(),
             magstripe: card.magstripe.clone(),
             print: card.print.clone(),
@@ -120,6 +124,8 @@ impl CardLine {
         // A message of the JSON reader may hold a value, so only its place is told.
         let card: wire::Card = serde_json::from_str(text)
             .map_err(|e| Error::new(ErrorKind::Format("a card line")).at(format!("column {}", e.column())))?;
+        let transport_mode = card.transport_key.mode.as_deref().map(mode).transpose();
+        let transport_mode = transport_mode.at("mode").at("transportKey")?;
         let transport_key = transport_key(card.transport_key).at("transportKey")?;
         let applications = card.chip.applications.into_iter().zip(0_usize..).map(|(a, i)| {
             application(a, transport_key.algorithm).at_with(|| format!("chip.applications[{i}]"))
@@ -146,6 +152,7 @@ impl CardLine {
             profile: card.profile,
             not_after: CardDate::from_iso(&card.not_after).at("notAfter")?,
             transport_key,
+            transport_mode,
             applications,
             magstripe: card.magstripe.into(),
             print: card.print.into(),
@@ -157,10 +164,12 @@ impl CardLine {
 }
 
 impl CardLine {
-    /// What a personalization session needs of the card. `mode` is how its destination's transport key enciphers.
+    /// What a personalization session needs of the card. `configured` is how its destination's transport key enciphers
+    /// ([`crate::profile::TransportKeyConfig`]), for a line that does not say it itself.
     #[must_use]
-    pub fn personalization_data(&self, mode: ProtectMode) -> PersonalizationData {
-        personalization_data(&self.card_id, self.not_after, &self.transport_key, &self.applications, mode)
+    pub fn personalization_data(&self, configured: ProtectMode) -> PersonalizationData {
+        let (key, mode) = (&self.transport_key, self.transport_mode.unwrap_or(configured));
+        personalization_data(&self.card_id, self.not_after, key, &self.applications, mode)
     }
 }
 

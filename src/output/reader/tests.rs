@@ -136,7 +136,9 @@ pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
     let day = (0_u8..100, 1_u8..13, 1_u8..29)
         .prop_map(|(y, m, d)| CardDate::from_yymmdd(&format!("{y:02}{m:02}{d:02}")).unwrap());
     let names = (0_usize..3, "[A-Za-z0-9_-]{1,64}", text(), text(), "[0-9]{6}\\*{2,9}[0-9]{4}", day);
-    let key = (any::<u8>(), any::<bool>(), "([0-9A-F]{2}){3,5}", proptest::option::of("[A-Z0-9]{16,40}"));
+    let mode = proptest::option::of(prop_oneof![Just(ProtectMode::Ecb), Just(ProtectMode::Cbc)]);
+    let wrapped = proptest::option::of("[A-Z0-9]{16,40}");
+    let key = (any::<u8>(), any::<bool>(), "([0-9A-F]{2}){3,5}", wrapped, mode);
     let packaging = (text(), list(3)).prop_map(|(id, inserts)| Packaging { id, inserts });
     let stripe = (sensitive(), sensitive(), sensitive()).prop_map(|(track1, track2, track3)| Magstripe {
         track1,
@@ -148,7 +150,7 @@ pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
     (ids, names, key, chip, stripe, rest).prop_map(|(ids, names, key, applications, magstripe, rest)| {
         let (position, card_id, request) = ids;
         let (channel, destination, product, profile, masked_pan, not_after) = names;
-        let (index, triple, kcv, wrapped) = key;
+        let (index, triple, kcv, wrapped, mode) = key;
         let (print, carrier, packaging, shipment) = rest;
         CardLine {
             position,
@@ -166,6 +168,7 @@ pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
                 kcv,
                 wrapped,
             },
+            transport_mode: mode,
             applications,
             magstripe,
             print,
@@ -213,7 +216,7 @@ proptest! {
 #[test]
 fn refusals_name_their_place_and_no_value() {
     assert!(CardLine::read(GOOD).is_ok());
-    let cases: [(&str, &str, &str); 25] = [
+    let cases: [(&str, &str, &str); 26] = [
         ("card/1", "card/2", "format: this format of a line is not known"),
         (
             r#"{"format":"emv-dataprep/card/1","position":3"#,
@@ -232,6 +235,7 @@ fn refusals_name_their_place_and_no_value() {
         (r#""0A""#, r#""0a""#, "transportKey: index: "),
         ("08D7B4", "08D7", "transportKey: kcv: "),
         ("TDES-2KEY", "HMAC-SHA-256", "transportKey: algorithm: "),
+        (r#"TDES-2KEY""#, r#"TDES-2KEY","mode":"OFB""#, "transportKey: mode: "),
         ("A0000000031010", "a0000000031010", "chip.applications[0]: aid: "),
         (r#","contactless"]"#, r#","contact"]"#, "chip.applications[0]: interfaces: "),
         (r#""dgi":"0101""#, r#""dgi":"8010""#, "dgis: DGI 8010: "),

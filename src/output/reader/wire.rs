@@ -71,6 +71,8 @@ pub(super) struct TransportKey {
     pub(super) kcv: String,
     pub(super) algorithm: String,
     #[serde(default, deserialize_with = "some")]
+    pub(super) mode: Option<String>,
+    #[serde(default, deserialize_with = "some")]
     pub(super) wrapped: Option<String>,
 }
 

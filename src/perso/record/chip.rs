@@ -58,7 +58,7 @@ pub struct TransportReference {
 }
 
 impl From<&TransportKeyInfo> for TransportReference {
-    /// Everything but the mode, which a card line does not say: it is agreed with the destination.
+    /// Everything but the mode, which stands beside it.
     fn from(info: &TransportKeyInfo) -> Self {
         Self {
             index: Some(info.index),

@@ -158,11 +158,13 @@ impl Session {
         }
         let done = u16::try_from(self.op).unwrap_or(u16::MAX);
         if let Some(progress) = self.progress.get_mut(self.unit) {
-            let (before, last_block) = match progress {
-                Progress::Begun { done, last_block, .. } => (*done, *last_block),
-                _ => (0, false),
+            let (before, in_flight, last_block) = match *progress {
+                Progress::Begun { done, in_flight, last_block } => (done, in_flight, last_block),
+                _ => (0, false, false),
             };
-            *progress = Progress::Begun { done: done.max(before), in_flight: false, last_block };
+            // On the way to where an earlier session was, what is known of that operation stays.
+            let in_flight = in_flight && done <= before;
+            *progress = Progress::Begun { done: done.max(before), in_flight, last_block };
         }
     }
 
@@ -173,9 +175,11 @@ impl Session {
         }
         if let Some(progress) = self.progress.get_mut(self.unit) {
             *progress = match *progress {
-                Progress::Begun { done, last_block, .. } => {
-                    Progress::Begun { done, in_flight: true, last_block: last_block || is_last_block }
-                }
+                Progress::Begun { done, in_flight, last_block } => Progress::Begun {
+                    done,
+                    in_flight: in_flight || usize::from(done) <= self.op,
+                    last_block: last_block || is_last_block,
+                },
                 _ => Progress::Begun { done: 0, in_flight: true, last_block: is_last_block },
             };
         }

@@ -527,3 +527,36 @@ fn new_keys_go_out_enciphered_after_the_claim_and_are_not_sent_twice() {
     assert_eq!((&failure.reason, failure.advice()), (&FailureReason::Unknown, Advice::NewCard));
     assert_eq!(failure.step, "instances: PUT KEY 20");
 }
+
+/// The program dies with the claim in its hands, and the card is torn once more on the way back: PUT KEY was never sent, and
+/// that is known.
+#[test]
+fn what_was_not_sent_is_known_after_two_tears() {
+    let with_keys = |seed| {
+        let mut input = input(seed);
+        let step = PlanStep::PutKey { new_keys: "next".to_owned(), new_version: 0x20, replaces: 0x00 };
+        input.plan.phases[0].steps.insert(1, step);
+        input.station.key_sets.insert("next".to_owned(), CardKeys::Static { index: KeyIndex(2) });
+        input
+    };
+    let mut card = Card::new(1);
+    let mut session = Session::new(with_keys(1), ring()).unwrap();
+    loop {
+        match session.next() {
+            Step::Send(command) => session.response(&card.transmit(&command.apdu.to_bytes()).unwrap()),
+            Step::Claim(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let kept = session.state().to_bytes();
+    assert!(!session.state().is_claimed());
+    // After the reset: SELECT and INITIALIZE UPDATE to see which chip it is, then SELECT of the phase.
+    card.torn = Torn::Command(card.seen.len() + 2);
+    let (step, kept, _) = drive(&mut Session::resume(with_keys(2), ring(), &kept).unwrap(), &mut card);
+    assert_eq!(failed(step).reason, FailureReason::NoAnswer);
+    card.torn = Torn::Never;
+    let (step, _, claims) = drive(&mut Session::resume(with_keys(3), ring(), &kept).unwrap(), &mut card);
+    assert!(matches!(step, Step::Done(_)), "{step:?}");
+    assert_eq!((claims.len(), card.seen.iter().filter(|c| c[1] == 0xD8).count()), (1, 1));
+    assert_personalized(&card);
+}
