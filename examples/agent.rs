@@ -24,6 +24,7 @@ mod reader;
 #[path = "agent/source.rs"]
 mod source;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,8 +61,8 @@ struct Args {
     #[arg(long)]
     key: Option<PathBuf>,
     /// Which card of the file
-    #[arg(long, default_value_t = 1)]
-    number: usize,
+    #[arg(long, default_value = "1")]
+    number: NonZeroUsize,
     /// Script plan: generic-gp, pre-personalized, or a file
     #[arg(long, default_value = "generic-gp")]
     plan: String,

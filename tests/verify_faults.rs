@@ -193,6 +193,20 @@ fn given_values_are_not_derived_again() {
 }
 
 #[test]
+fn the_mode_of_the_transport_key_is_the_one_that_the_line_says() {
+    let mut card = made(&spec());
+    let mut kcv = |mode: &str| {
+        card.line["transportKey"]["mode"] = json!(mode);
+        let report = verify_card(&card.line.to_string(), &card.keys, &card.context);
+        (report.outcome(CheckName::Form), report.outcome(CheckName::Kcv))
+    };
+    let outcomes = ["ECB", "CBC"].map(|mode| kcv(mode).1);
+    assert_eq!(outcomes.iter().filter(|o| **o == Outcome::Passed).count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|o| matches!(o, Outcome::Failed(_))).count(), 1, "{outcomes:?}");
+    assert!(matches!(kcv("OFB").0, Outcome::Failed(_)));
+}
+
+#[test]
 fn a_per_block_transport_key_comes_with_the_context() {
     let mut card = made(&spec());
     card.line["transportKey"]["wrapped"] = json!("D0112K0TN00N0000");

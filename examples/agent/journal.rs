@@ -27,8 +27,11 @@ impl Journal {
             other => other.map(Some),
         };
         let of_chip = |text: Vec<u8>| {
-            let text = String::from_utf8(text).map_err(std::io::Error::other)?;
-            array_from_hex(text.trim()).map(KeyData).map_err(std::io::Error::other)
+            let text = String::from_utf8(text).ok();
+            let chip = text.and_then(|text| array_from_hex(text.trim()).ok()).map(KeyData);
+            chip.ok_or_else(|| {
+                std::io::Error::other(format!("{}: this is no claim of a chip", claim.display()))
+            })
         };
         Ok(Self {
             state: read(&state)?,

@@ -52,7 +52,7 @@ pub(crate) fn from_file(
     issuer: &Path,
     cards: &Path,
     key: Option<&Path>,
-    number: usize,
+    number: std::num::NonZeroUsize,
 ) -> Result<Job, Failure> {
     let mut files = Files::new();
     read_folder(issuer, &PathBuf::new(), &mut files)?;
@@ -69,8 +69,11 @@ pub(crate) fn from_file(
         }
     };
     let text = std::str::from_utf8(&text)?;
-    let line = text.lines().nth(number.saturating_sub(1)).ok_or("the file has fewer cards")?;
-    let line = CardLine::read(line)?;
+    let line = text.lines().nth(number.get().saturating_sub(1)).ok_or("the file has fewer cards")?;
+    let line = CardLine::read(line).map_err(|e| match key {
+        Some(_) => format!("{}: card {number}: {e}", cards.display()),
+        None => format!("{}: card {number}: {e}; a sealed file needs --key", cards.display()),
+    })?;
     let destination =
         loaded.destination(&line.destination).ok_or("the card is for an unknown destination")?;
     let mode = match destination.transport {

@@ -4,8 +4,10 @@
 //! A target must not panic, whatever it is given. Where there is a writer, what is read is written and compared.
 
 mod issuing;
+mod session;
 
 pub use issuing::{ca_response, ec_certificate, private_key};
+pub use session::{script_plan, session_state};
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -65,6 +67,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("output_lines", output_lines),
     ("cps_record", cps_record),
     ("bureau_formats", bureau_formats),
+    ("script_plan", script_plan),
+    ("session_state", session_state),
 ];
 
 fn rng() -> StreamRng {

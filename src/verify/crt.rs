@@ -9,8 +9,9 @@ use crate::crypto::rsa::RsaPublic;
 use crate::secret::Secret;
 
 use super::chip::Chip;
-use super::derive::{Mode, decipher};
+use super::derive::decipher;
 use super::keys::Transport;
+use super::line::TransportMode;
 
 /// The DGIs of one private key.
 #[derive(Clone, Copy)]
@@ -170,7 +171,7 @@ pub(super) fn private_key(
         return Err("a private key part is not whole cipher blocks");
     }
     let mut reason = "the private key does not fit the certified modulus";
-    for mode in [Mode::Ecb, Mode::Cbc] {
+    for mode in transport.modes() {
         let tried = if crt {
             try_crt(chip, dgis, transport, mode, key)
         } else {
@@ -197,7 +198,7 @@ fn try_crt(
     chip: &Chip<'_>,
     dgis: KeyDgis,
     transport: &Transport<'_>,
-    mode: Mode,
+    mode: TransportMode,
     key: &RsaPublic,
 ) -> Result<Private, Mismatch> {
     let half = key.len().div_ceil(2);
@@ -237,7 +238,7 @@ fn try_plain(
     chip: &Chip<'_>,
     dgis: KeyDgis,
     transport: &Transport<'_>,
-    mode: Mode,
+    mode: TransportMode,
     key: &RsaPublic,
 ) -> Result<Private, Mismatch> {
     let len = key.len();

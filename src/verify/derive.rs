@@ -10,7 +10,7 @@ use crate::crypto::tdes::TdesKey;
 use crate::secret::Secret;
 
 use super::keys::{Derivation, Transport};
-use super::line::TransportAlgorithm;
+use super::line::{TransportAlgorithm, TransportMode};
 
 /// Digits 0 to 9, most significant first.
 pub(super) type Digits = Zeroizing<Vec<u8>>;
@@ -178,22 +178,21 @@ pub(super) fn is_kcv_of(transport: &Transport<'_>, kcv: &[u8]) -> bool {
     kcv.len() >= 3 && made.iter().any(|m| m.starts_with(kcv))
 }
 
-/// How a value stands under a transport key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    Ecb,
-    Cbc,
-}
-
 /// Deciphers a DGI value.
-pub(super) fn decipher(transport: &Transport<'_>, mode: Mode, value: &[u8]) -> Option<Secret> {
+pub(super) fn decipher(transport: &Transport<'_>, mode: TransportMode, value: &[u8]) -> Option<Secret> {
     Secret::filled(value.len(), |out| {
         out.copy_from_slice(value);
         match (transport.algorithm, mode) {
-            (TransportAlgorithm::Tdes(_), Mode::Ecb) => TdesKey::new(transport.key)?.decrypt_ecb(out),
-            (TransportAlgorithm::Tdes(_), Mode::Cbc) => TdesKey::new(transport.key)?.decrypt_cbc([0; 8], out),
-            (TransportAlgorithm::Aes(_), Mode::Ecb) => AesKey::new(transport.key)?.decrypt_ecb(out),
-            (TransportAlgorithm::Aes(_), Mode::Cbc) => AesKey::new(transport.key)?.decrypt_cbc([0; 16], out),
+            (TransportAlgorithm::Tdes(_), TransportMode::Ecb) => {
+                TdesKey::new(transport.key)?.decrypt_ecb(out)
+            }
+            (TransportAlgorithm::Tdes(_), TransportMode::Cbc) => {
+                TdesKey::new(transport.key)?.decrypt_cbc([0; 8], out)
+            }
+            (TransportAlgorithm::Aes(_), TransportMode::Ecb) => AesKey::new(transport.key)?.decrypt_ecb(out),
+            (TransportAlgorithm::Aes(_), TransportMode::Cbc) => {
+                AesKey::new(transport.key)?.decrypt_cbc([0; 16], out)
+            }
         }
     })
     .ok()
@@ -219,7 +218,7 @@ mod tests {
     #[test]
     fn the_kcv_of_a_known_key() {
         let key = secret("0123456789ABCDEFFEDCBA9876543210");
-        let transport = Transport { key: &key, algorithm: TransportAlgorithm::Tdes(16) };
+        let transport = Transport { key: &key, algorithm: TransportAlgorithm::Tdes(16), mode: None };
         assert!(is_kcv_of(&transport, &[0x08, 0xD7, 0xB4]));
         assert!(!is_kcv_of(&transport, &[0x08, 0xD7, 0xB5]));
         assert!(!is_kcv_of(&transport, &[0x08, 0xD7]));

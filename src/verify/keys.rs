@@ -9,7 +9,7 @@ use crate::card::CardDate;
 use crate::crypto::hash::sha1;
 use crate::secret::Secret;
 
-use super::line::{CardText, TransportAlgorithm, optional_text, text};
+use super::line::{CardText, TransportAlgorithm, TransportMode, optional_text, text};
 
 /// A certification authority public key as a terminal holds it (EMV 4.4 Book 2, 11.2.1).
 #[derive(Clone, PartialEq, Eq)]
@@ -313,6 +313,16 @@ impl fmt::Debug for CardContext {
 pub(super) struct Transport<'a> {
     pub(super) key: &'a Secret,
     pub(super) algorithm: TransportAlgorithm,
+    /// What the card line says of it.
+    pub(super) mode: Option<TransportMode>,
+}
+
+impl Transport<'_> {
+    /// The modes to try.
+    pub(super) fn modes(&self) -> impl Iterator<Item = TransportMode> + use<> {
+        let said = self.mode;
+        [TransportMode::Ecb, TransportMode::Cbc].into_iter().filter(move |m| said.is_none_or(|s| s == *m))
+    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,15 @@ impl TransportAlgorithm {
     }
 }
 
+/// How a value stands under a transport key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportMode {
+    /// Each block by itself.
+    Ecb,
+    /// Chained, initial value zero.
+    Cbc,
+}
+
 /// `transportKey` of a card line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportKeyName {
@@ -62,6 +71,8 @@ pub struct TransportKeyName {
     pub kcv: Vec<u8>,
     /// Algorithm and length.
     pub algorithm: TransportAlgorithm,
+    /// How it enciphers; a line without it may mean either.
+    pub mode: Option<TransportMode>,
     /// X9.143 block of a per-block key.
     pub wrapped: Option<String>,
 }
@@ -309,12 +320,19 @@ fn read_transport(json: &Map<String, Value>) -> Read<TransportKeyName> {
         "AES-256" => TransportAlgorithm::Aes(32),
         _ => return Err("transportKey.algorithm is not known"),
     };
+    let mode = match optional_text(json, "mode")?.as_deref().map(String::as_str) {
+        None => None,
+        Some("ECB") => Some(TransportMode::Ecb),
+        Some("CBC") => Some(TransportMode::Cbc),
+        Some(_) => return Err("transportKey.mode is not known"),
+    };
     let kcv = upper_hex(text(json, "kcv")?)?;
     match (upper_hex(text(json, "index")?)?.as_slice(), kcv.len()) {
         ([index], 3..=16) => Ok(TransportKeyName {
             index: *index,
             kcv: kcv.to_vec(),
             algorithm,
+            mode,
             wrapped: optional_text(json, "wrapped")?.map(|t| t.to_string()),
         }),
         _ => Err("transportKey.index or kcv has another length"),

@@ -27,7 +27,7 @@ mod tracks;
 pub use keys::{CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, OuterPinBlock};
 pub use line::{
     Application, CardLine, CardText, Dgi, FORMAT, Interface, Magstripe, Print, Protection, ScriptStep,
-    TransportAlgorithm, TransportKeyName,
+    TransportAlgorithm, TransportKeyName, TransportMode,
 };
 pub use manifest::{FileEntry, Manifest};
 pub use outcomes::{OrderFault, Outcomes};
@@ -71,7 +71,7 @@ fn check(line: &CardLine, keys: &Keys, context: &CardContext, found: &mut Findin
     let transport = line.transport_key.as_ref().and_then(|name| {
         let fixed = || keys.get("transport", name.index).filter(|_| name.wrapped.is_none());
         let key = context.transport_key.as_ref().or_else(fixed)?;
-        Some(Transport { key, algorithm: name.algorithm })
+        Some(Transport { key, algorithm: name.algorithm, mode: name.mode })
     });
     let chips: Vec<Chip<'_>> = line.applications.iter().map(|app| Chip::read(app, found)).collect();
     let mut card = Card { line, chips, keys, context, transport, track1, track2, pan: None };

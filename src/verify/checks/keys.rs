@@ -5,10 +5,11 @@ use crate::secret::Secret;
 
 use super::super::chip::Chip;
 use super::super::derive::{
-    Mode, card_key_kcv, decipher, digits, icc_master_key, is_kcv_of, nibbles, odd, pin_of_block,
-    pin_of_format_4, pvv,
+    card_key_kcv, decipher, digits, icc_master_key, is_kcv_of, nibbles, odd, pin_of_block, pin_of_format_4,
+    pvv,
 };
 use super::super::keys::{Derivation, Given, OuterPinBlock, Transport};
+use super::super::line::TransportMode;
 use super::super::report::{CheckName, Findings};
 use super::{Card, CardKeys, Learned};
 
@@ -47,7 +48,7 @@ pub(in super::super) fn check_values(
         }
         let Some(transport) = &card.transport else { continue };
         let mut read = None;
-        for mode in [Mode::Ecb, Mode::Cbc] {
+        for mode in transport.modes() {
             let Some(plain) = decipher(transport, mode, keys) else { continue };
             for aes in [false, true] {
                 let parts = plain.expose().chunks(size);
@@ -195,7 +196,7 @@ fn one_block(transport: &Transport<'_>, value: &[u8]) -> Option<Secret> {
     if value.len() != transport.algorithm.block() {
         return None;
     }
-    let plain = decipher(transport, Mode::Ecb, value)?;
+    let plain = decipher(transport, TransportMode::Ecb, value)?;
     plain.expose().get(..8).map(Secret::copy_of)
 }
 
@@ -234,8 +235,8 @@ fn open(card: &Card<'_>, outer: &OuterPinBlock) -> Opened {
             pin_of_format_4(key, &outer.block, pan)
         } else {
             let tdes = super::super::line::TransportAlgorithm::Tdes(key.len());
-            let transport = Transport { key, algorithm: tdes };
-            let plain = decipher(&transport, Mode::Ecb, &outer.block);
+            let transport = Transport { key, algorithm: tdes, mode: None };
+            let plain = decipher(&transport, TransportMode::Ecb, &outer.block);
             plain.and_then(|p| pin_of_block(outer.format, p.expose(), pan))
         };
         if let Some(pin) = pin {
