@@ -76,3 +76,27 @@ fn a_restart_says_who_and_why() {
     assert_eq!(code, 2);
     assert!(!text(words.as_bytes()).contains("4761739001010119"), "{words}");
 }
+
+#[test]
+fn a_signing_key_is_made_once_and_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signing.hex");
+    let line = expect(0, dataprep().args(["keys", "signing", "--out"]).arg(&path));
+    let line = text(&line);
+    let public = line.trim().strip_prefix("signing_public_key = \"").unwrap().strip_suffix('"').unwrap();
+    assert_eq!(public.len(), 64);
+    // The file alone gives the public key: RFC 8032 by the library.
+    let seed = std::fs::read_to_string(&path).unwrap();
+    let seed = emv_dataprep::secret::Secret::new(emv_dataprep::bytes::from_hex(seed.trim()).unwrap());
+    let key = emv_dataprep::crypto::ed25519::Ed25519Private::from_seed(&seed).unwrap();
+    assert_eq!(key.public().to_string(), public);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // Never over a key that is there, and another each time.
+    expect(1, dataprep().args(["keys", "signing", "--out"]).arg(&path));
+    let other = expect(0, dataprep().args(["keys", "signing", "--out"]).arg(folder.path().join("other")));
+    assert_ne!(text(&other), line);
+}

@@ -1,16 +1,20 @@
-//! `dataprep keys`: key blocks for `keys.toml`.
+//! `dataprep keys`: key blocks for `keys.toml`, the signing key.
 
 use std::io::Read;
 use std::path::PathBuf;
 
 use emv_dataprep::batch::Exit;
+use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::crypto::backend::Backend;
+use emv_dataprep::crypto::ed25519::Ed25519Private;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
 use emv_dataprep::keys::tr31::{self, Header, Version};
 use emv_dataprep::keys::{
     CvvKind, KcvMethod, KeyAlgorithm, KeyAttributes, KeyEntry, KeyIndex, KeyRef, KeyUse, SoftwareRing,
 };
 use emv_dataprep::secret::Secret;
+use emv_dataprep::store::Store;
+use zeroize::Zeroizing;
 
 use crate::failure::{Done, Failure};
 use crate::{issuer_dir, self_test, terminal};
@@ -26,6 +30,16 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     Wrap(Wrap),
+    Signing(Signing),
+}
+
+/// Make the key that signs manifests and audit logs: prints the lines for issuer.toml
+#[derive(clap::Args)]
+#[command(after_help = "Example: dataprep keys signing --out secrets/signing.hex")]
+struct Signing {
+    /// The new file of the private key; it must not exist
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
 /// Wrap a key that stands on standard input in hexadecimal (test issuers): prints an entry for keys.toml
@@ -80,8 +94,32 @@ fn cvv_kind(text: &str) -> Result<CvvKind, String> {
 }
 
 pub fn run(args: &Args) -> Done {
-    let Command::Wrap(args) = &args.command;
     self_test::at_start()?;
+    match &args.command {
+        Command::Wrap(args) => wrap_key(args),
+        Command::Signing(args) => signing(args),
+    }
+}
+
+fn signing(args: &Signing) -> Done {
+    let seed = Zeroizing::new(Seed::from_os()?.keyed_digest(&[b"emv-dataprep/signing-key/1"]));
+    let key = Ed25519Private::from_seed(&Secret::copy_of(seed.as_slice()))?;
+    let hex = Zeroizing::new(hex_upper(seed.as_slice()));
+    let store = Store::default();
+    let written = store.write_new(&args.out, [hex.as_bytes(), b"\n"]);
+    written.map_err(|e| {
+        let text = e.to_string();
+        if e.exists() { Failure::refused(text) } else { Failure::stopped(text) }
+    })?;
+    terminal::say(&format!(
+        "{}: the private key; name it as signing_key under [secrets]",
+        args.out.display()
+    ));
+    terminal::give(format!("signing_public_key = \"{}\"\n", key.public()).as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn wrap_key(args: &Wrap) -> Done {
     let kbpk = test_kbpk(&args.issuer)?;
     let mut text = Vec::with_capacity(1024);
     let read = std::io::stdin().lock().take(1024).read_to_end(&mut text);
