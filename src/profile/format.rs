@@ -1,7 +1,6 @@
 //! Formats for bureaus as an issuer agrees them: settings of CPS records, and the template of a machine's record.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::perso::record::CpsSettings;
+use crate::perso::record::{CpsSettings, words};
 
 /// A file `formats/NAME.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,35 +101,6 @@ pub enum Extent {
     Until(char),
     /// A field before it says how many bytes it has.
     Counted,
-}
-
-/// A choice that has one word in a format file.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The word in a format file.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = Error;
-
-            fn from_str(text: &str) -> Result<Self> {
-                let found = Self::ALL.iter().copied().find(|c| c.name() == text);
-                found.ok_or_else(|| ErrorKind::Unknown($what).into())
-            }
-        }
-    };
 }
 
 words! {

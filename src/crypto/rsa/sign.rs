@@ -259,6 +259,28 @@ const fn halves(t: u128) -> [u64; 2] {
     [t as u64, (t >> 64) as u64]
 }
 
+/// Signs blocks in groups of `size` with `sign`, which is given those alone that are numbers below the modulus; the others
+/// have their own refusals, in their places.
+pub(super) fn in_groups(
+    key: &RsaPrivate,
+    blocks: &[Vec<u8>],
+    size: usize,
+    mut sign: impl FnMut(&[&Vec<u8>]) -> Vec<Result<Vec<u8>>>,
+) -> Vec<Result<Vec<u8>>> {
+    let mut out = Vec::with_capacity(blocks.len());
+    for group in blocks.chunks(size) {
+        let checks: Vec<Result<()>> = group.iter().map(|block| key.public.number(block).map(drop)).collect();
+        let well: Vec<_> =
+            group.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(block, _)| block).collect();
+        let mut signed = sign(&well).into_iter();
+        for check in checks {
+            let none = || Err(ErrorKind::Internal("no signature for a block").into());
+            out.push(check.and_then(|()| signed.next().unwrap_or_else(none)));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

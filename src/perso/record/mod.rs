@@ -23,6 +23,7 @@ mod wire;
 
 pub use chip::{ChipApplication, ChipCard, TransportReference};
 pub use mac::{RecordMac, RecordMacKey};
+pub(crate) use settings::words;
 pub use settings::{
     CardReference, CipherModeCodes, CplcUpdate, CpsSettings, EncipheredList, KeyIdentifier, ListFraming,
     MacSpan, OwnerId, SecurityLevel,

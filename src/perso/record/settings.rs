@@ -99,9 +99,9 @@ impl Default for CpsSettings {
     }
 }
 
-/// A choice that has one word in a settings file.
+/// A choice that has one word in a configuration file.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
@@ -110,7 +110,7 @@ macro_rules! words {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The word in a settings file.
+            /// The word in a configuration file.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
@@ -118,19 +118,20 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = Error;
+            type Err = $crate::error::Error;
 
-            fn from_str(text: &str) -> Result<Self> {
+            fn from_str(text: &str) -> $crate::error::Result<Self> {
                 let found = Self::ALL.iter().copied().find(|c| c.name() == text);
-                found.ok_or_else(|| ErrorKind::Unknown("this word").into())
+                found.ok_or_else(|| $crate::error::ErrorKind::Unknown($what).into())
             }
         }
     };
 }
+pub(crate) use words;
 
 words! {
     /// What stands in CRN, the card reference number.
-    CardReference {
+    CardReference, "this word" {
         /// Nothing.
         None = "none",
         /// The card id, as ASCII.
@@ -142,7 +143,7 @@ words! {
 
 words! {
     /// Which DGIs ENC lists.
-    EncipheredList {
+    EncipheredList, "this word" {
         /// None: the device knows from its own configuration.
         Empty = "empty",
         /// Every DGI that is under the transport key.
@@ -152,7 +153,7 @@ words! {
 
 words! {
     /// What stands before each list of DGIs in ORDER and GROUP.
-    ListFraming {
+    ListFraming, "this word" {
         /// One byte: how many bytes follow.
         Bytes = "bytes",
         /// One byte: how many DGIs follow.
@@ -162,7 +163,7 @@ words! {
 
 words! {
     /// SECLEV: the lowest security level of the channel, as P1 of EXTERNAL AUTHENTICATE.
-    SecurityLevel {
+    SecurityLevel, "this word" {
         /// 00: none.
         None = "none",
         /// 01: C-MAC.
@@ -186,7 +187,7 @@ impl SecurityLevel {
 
 words! {
     /// UPDATECPLC: whether the device writes the personalization part of CPLC (9F66).
-    CplcUpdate {
+    CplcUpdate, "this word" {
         /// 00: it does not.
         Leave = "leave",
         /// 01: it does.
@@ -207,7 +208,7 @@ impl CplcUpdate {
 
 words! {
     /// Over which bytes of section 3 the record MAC goes.
-    MacSpan {
+    MacSpan, "this word" {
         /// All of it but the length before and 3d after.
         Section = "section",
         /// As `section`, without the length byte of 3a.1: from the AID data to the end of the IC data.

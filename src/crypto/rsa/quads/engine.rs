@@ -10,7 +10,7 @@ use crate::crypto::backend::Backend;
 use crate::crypto::rsa::keygen::{KeySpec, Sampling};
 use crate::crypto::rsa::sample::{self, WORDS, Window, Words};
 use crate::crypto::rsa::search::{Engine, LANES, Moduli};
-use crate::crypto::rsa::sign::{multiply_add, portable, prime_bits};
+use crate::crypto::rsa::sign::{in_groups, multiply_add, portable, prime_bits};
 use crate::crypto::rsa::{RsaPrivate, sieve};
 use crate::error::{ErrorKind, Result};
 
@@ -95,18 +95,7 @@ where
     Kernels: Kernel<L>,
 {
     let crt = Crt::<L>::new(&[key; LANES], bits);
-    let mut out = Vec::with_capacity(blocks.len());
-    for eight in blocks.chunks(LANES) {
-        let checks: Vec<Result<()>> = eight.iter().map(|block| key.public.number(block).map(drop)).collect();
-        let well: Vec<_> =
-            eight.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(block, _)| block).collect();
-        let mut signed = crt.sign(&well).into_iter();
-        for check in checks {
-            let none = || Err(ErrorKind::Internal("no signature for a block").into());
-            out.push(check.and_then(|()| signed.next().unwrap_or_else(none)));
-        }
-    }
-    out
+    in_groups(key, blocks, LANES, |well| crt.sign(well))
 }
 
 /// Eight keys made ready for private operations. Wiped when dropped.
