@@ -89,11 +89,12 @@ pub struct LedgerTags<'a> {
 
 impl LedgerTags<'_> {
     fn claim(&self, request: &CardRequest) -> Result<Claim> {
-        let mut card = Zeroizing::new(b"emv-dataprep/ledger/card/1\0".to_vec());
-        card.extend_from_slice(request.data.pan.to_text().as_bytes());
-        card.push(b'/');
-        card.extend_from_slice(request.data.expiry.yymm().as_bytes());
-        card.push(request.data.psn.unwrap_or_default().bcd());
+        let data = &request.data;
+        let (pan, expiry) = (data.pan.to_text(), Zeroizing::new(data.expiry.yymm()));
+        let psn = [data.psn.unwrap_or_default().bcd()];
+        // Put together at once: a vector that grows leaves bytes behind.
+        let parts = [b"emv-dataprep/ledger/card/1\0", pan.as_bytes(), b"/", expiry.as_bytes(), &psn];
+        let card = Zeroizing::new(parts.concat());
         let said = request.said();
         let content = Zeroizing::new([b"emv-dataprep/ledger/content/1\0", said.as_slice()].concat());
         let id = request.issuer_request_id.as_ref();

@@ -128,8 +128,19 @@ impl Said {
 
     fn bytes(&mut self, bytes: Option<&[u8]>) {
         let length = bytes.map_or(u64::MAX, |b| b.len() as u64);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(bytes.unwrap_or_default());
+        self.append(&length.to_be_bytes());
+        self.append(bytes.unwrap_or_default());
+    }
+
+    /// A vector that grows by itself leaves its old bytes behind; here they are wiped.
+    fn append(&mut self, bytes: &[u8]) {
+        let needed = self.0.len().saturating_add(bytes.len());
+        if needed > self.0.capacity() {
+            let mut wider = Zeroizing::new(Vec::with_capacity(needed.saturating_mul(2)));
+            wider.extend_from_slice(&self.0);
+            self.0 = wider;
+        }
+        self.0.extend_from_slice(bytes);
     }
 }
 
@@ -394,5 +405,27 @@ impl fmt::Debug for CarrierConfig {
     /// Lines are the cardholder's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CarrierConfig(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_order_says_keeps_its_lengths_as_it_grows() {
+        let mut said = Said(Zeroizing::new(Vec::with_capacity(1)));
+        let texts = ["", "a", &"b".repeat(5000), "c"];
+        for text in texts {
+            said.text(Some(text));
+        }
+        said.text(None);
+        let mut expected = Vec::new();
+        for text in texts {
+            expected.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            expected.extend_from_slice(text.as_bytes());
+        }
+        expected.extend_from_slice(&u64::MAX.to_be_bytes());
+        assert!(*said.0 == expected);
     }
 }
