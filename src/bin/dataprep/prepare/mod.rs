@@ -1,132 +1,41 @@
 //! `dataprep prepare`: an order stream becomes prepared cards, restartable.
 
-use std::path::{Path, PathBuf};
+mod args;
+mod once;
+mod orders;
+mod start;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use emv_dataprep::batch::{
-    self, BatchError, Cards, Description, Exit, Facts, Input, InputSource, Job, KeysFrom, Layout, LedgerTags,
-    Resume, Settings, Spool,
+    self, BatchError, Cards, Description, Exit, Facts, Input, Job, KeysFrom, Layout, Resume, Settings,
 };
 use emv_dataprep::bytes::hex_upper;
-use emv_dataprep::card::CardDate;
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::hash::sha256;
-use emv_dataprep::crypto::rng::{Purpose, Seed};
-use emv_dataprep::keys::{KeyRef, KeySource as _, KeyUse};
+use emv_dataprep::crypto::rng::Seed;
 use emv_dataprep::output::{Manifest, Recipients, Sealer};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
 use emv_dataprep::store::Store;
 use emv_dataprep::store::audit::{Event, Text};
-use emv_dataprep::store::ledger::Ledger;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::failure::{Done, Failure};
-use crate::issuer_dir::{IssuerDir, OpenKeys};
+use crate::issuer_dir::IssuerDir;
 use crate::journal::{self, Journal};
 use crate::pool::PoolKeys;
 use crate::progress::{self, Ticker};
 use crate::{self_test, terminal};
 
+pub use args::Args;
+use once::{ledger, tags};
+use orders::source;
+pub use start::Start;
+use start::clock;
+
 /// Positions in a block when nobody says otherwise.
 const BLOCK: u64 = 1000;
-/// Most positions in a block: one is in memory as a whole.
-const MOST_BLOCK: u64 = 100_000;
-
-/// Prepare the cards of an order stream
-#[derive(clap::Args, Clone, Default)]
-#[command(
-    after_help = "Example: dataprep prepare --issuer demo/issuer --orders demo/orders.jsonl --out out --json"
-)]
-pub struct Args {
-    /// The issuer directory
-    #[arg(long, value_name = "DIR")]
-    pub issuer: PathBuf,
-    /// Orders: JSON Lines or a D1 request body, plain, gzip or zstd; - reads standard input
-    #[arg(long, value_name = "FILE")]
-    pub orders: PathBuf,
-    /// The output folder: absent or empty
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// A fixed seed, 64 hexadecimal digits (test issuers)
-    #[arg(long, value_name = "H64", value_parser = seed)]
-    pub seed: Option<[u8; 32]>,
-    /// The start of the batch, RFC 3339 (test issuers)
-    #[arg(long, value_name = "RFC3339")]
-    pub now: Option<Timestamp>,
-    /// Leave the outer envelope out (test issuers)
-    #[arg(long)]
-    pub plain: bool,
-    /// Complete the batch that stands in the output folder
-    #[arg(long)]
-    pub resume: bool,
-    /// The ledger: what earlier batches have prepared is not made again; default what issuer.toml names
-    #[arg(long, value_name = "FILE")]
-    pub ledger: Option<PathBuf>,
-    /// Who runs this, for the audit log; default the user id
-    #[arg(long, value_name = "NAME")]
-    pub operator: Option<String>,
-    /// Why the batch is taken up again, for the audit log
-    #[arg(long, value_name = "TEXT", requires = "resume")]
-    pub reason: Option<String>,
-    /// Threads; default one for each core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-    /// Positions in a block; default 1000
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_BLOCK))]
-    pub block: Option<u64>,
-    /// Take ready RSA keys from the issuer's pool; cards for which it has none get fresh ones
-    #[arg(long, conflicts_with = "seed")]
-    pub pool: bool,
-    /// Progress on standard error; default bar on a terminal, else none
-    #[arg(long, value_name = "FORM", value_enum)]
-    pub progress: Option<progress::Form>,
-    /// The manifest on standard output
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn seed(text: &str) -> Result<[u8; 32], String> {
-    emv_dataprep::bytes::array_from_hex(text).map_err(|_| "64 hexadecimal digits are expected".to_owned())
-}
-
-/// The clock, in whole seconds.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-/// The start of a batch: an instant, and the day of its expiry checks.
-pub struct Start {
-    pub text: String,
-    pub today: CardDate,
-}
-
-impl Start {
-    /// The clock's.
-    pub fn now() -> Result<Self, Failure> {
-        Self::at(now())
-    }
-
-    /// This instant.
-    pub fn at(instant: Timestamp) -> Result<Self, Failure> {
-        let date = instant.to_zoned(TimeZone::UTC).date();
-        let year = u8::try_from(i32::from(date.year()) - 2000).unwrap_or(u8::MAX);
-        let (month, day) = (date.month().unsigned_abs(), date.day().unsigned_abs());
-        let today = CardDate::new(year, month, day);
-        let today =
-            today.map_err(|_| Failure::usage("--now: a day of the years 2000 to 2099 is expected"))?;
-        Ok(Self { text: instant.to_string(), today })
-    }
-
-    /// What a job or a manifest says.
-    pub fn read(text: &str) -> Result<Self, Failure> {
-        let instant = text.parse();
-        Self::at(instant.map_err(|_| Failure::refused("the start of the batch cannot be read"))?)
-    }
-}
-
 /// The kernels that `DATAPREP_BACKEND` names, or the best of this machine.
 pub fn backend() -> Result<Backend, Failure> {
     match std::env::var("DATAPREP_BACKEND") {
@@ -317,61 +226,6 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             Err(failure)
         }
     }
-}
-
-fn clock() -> String {
-    now().to_string()
-}
-
-/// The ledger that the command line or `issuer.toml` names.
-fn ledger(args: &Args, dir: &IssuerDir) -> Result<Option<Ledger>, Failure> {
-    let configured = dir.issuer.ledger().file.as_ref().map(|file| dir.root.join(file));
-    let Some(path) = args.ledger.clone().or(configured) else {
-        if dir.is_test() {
-            return Ok(None);
-        }
-        return Err(Failure::refused("no ledger: name one in issuer.toml or with --ledger"));
-    };
-    Ok(Some(Ledger::open(&path).map_err(BatchError::from)?))
-}
-
-fn tags<'a>(dir: &'a IssuerDir, keys: &'a OpenKeys) -> Result<LedgerTags<'a>, Failure> {
-    let config = dir.issuer.ledger();
-    let key = KeyRef::new(KeyUse::Ledger, config.key);
-    let source = keys.module.source();
-    // Asked now, so that a missing key stops the start and not the first block.
-    source
-        .hmac_sha256(key, &[b""])
-        .map_err(|e| Failure::refused(format!("the ledger needs key {key}: {e}")))?;
-    Ok(LedgerTags { source, key, reissue: &config.reissue })
-}
-
-/// The orders; their digest and their length where these are known before they are read.
-type Orders = (InputSource, Option<[u8; 32]>, Option<u64>);
-
-fn source(orders: &Path, must_be_known: bool) -> Result<Orders, Failure> {
-    if orders.as_os_str() == "-" {
-        if !must_be_known {
-            return Ok((Box::new(std::io::stdin()), None, None));
-        }
-        let nonce = Seed::from_os()?.named_stream(b"spool name", Purpose::Envelope).rng().bytes::<8>();
-        let path = std::env::temp_dir().join(format!("dataprep-{}", hex_upper(&nonce)));
-        let spool = Spool::new(std::io::stdin().lock(), &path)?;
-        let (digest, length) = (spool.digest(), spool.bytes());
-        return Ok((spool.reader()?, Some(digest), Some(length)));
-    }
-    let at = |e: std::io::Error| Failure::stopped(format!("read {}: {e}", orders.display()));
-    let file = std::fs::File::open(orders).map_err(at)?;
-    let metadata = file.metadata().map_err(at)?;
-    let is_file = metadata.is_file();
-    if orders.is_dir() {
-        return Err(Failure::usage(format!("--orders {}: is a folder", orders.display())));
-    }
-    let known = if is_file { Some(batch::file_digest(orders)?) } else { None };
-    if known.is_none() && must_be_known {
-        return Err(Failure::usage("--seed needs orders from a file or from standard input"));
-    }
-    Ok((Box::new(file), known, is_file.then_some(metadata.len())))
 }
 
 /// The block size of the batch that is completed.

@@ -1,0 +1,144 @@
+//! The keys of an issuer directory, opened.
+
+use std::path::PathBuf;
+
+use emv_dataprep::batch::EnvelopeKeys;
+use emv_dataprep::bytes::hex_upper;
+use emv_dataprep::crypto::backend::Backend;
+use emv_dataprep::crypto::ed25519::Ed25519Private;
+use emv_dataprep::crypto::hash::sha256;
+use emv_dataprep::crypto::rsa::RsaPrivate;
+use emv_dataprep::issuer::KeyModule;
+use emv_dataprep::keys::{KeySource, PrivateJwk, SoftwareRing};
+use emv_dataprep::output::KeyRecord;
+use emv_dataprep::profile::SecretKind;
+use emv_dataprep::secret::Secret;
+use emv_dataprep::store::Store;
+use emv_dataprep::store::pool::Pool;
+
+use super::IssuerDir;
+use super::read::{der_of, read_bounded, read_hex_secret, read_secret};
+use crate::failure::Failure;
+
+/// The issuer's keys, opened.
+pub struct OpenKeys {
+    pub module: KeyModule<SoftwareRing>,
+    pub envelopes: EnvelopeKeys,
+}
+
+impl IssuerDir {
+    /// The key-block protection key.
+    pub fn kbpk(&self) -> Result<Secret, Failure> {
+        let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::KeyBlockProtection);
+        let file = file.ok_or_else(|| Failure::refused("issuer.toml names no key-block protection key"))?;
+        read_hex_secret(&self.root.join(&file.path))
+    }
+
+    /// The key that signs manifests and audit logs, if the issuer has one.
+    pub fn signing_key(&self) -> Result<Option<Ed25519Private>, Failure> {
+        let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::Signing);
+        let (Some(file), Some(public)) = (file, self.issuer.signing_public_key()) else { return Ok(None) };
+        let path = self.root.join(&file.path);
+        let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
+        let key = Ed25519Private::from_seed(&read_hex_secret(&path)?).map_err(at)?;
+        if key.public() != *public {
+            return Err(Failure::refused(format!(
+                "{}: is not the key of signing_public_key in issuer.toml",
+                path.display()
+            )));
+        }
+        Ok(Some(key))
+    }
+
+    /// Opens every key block, issuer RSA key and envelope key.
+    pub fn open_keys(&self, backend: Backend) -> Result<OpenKeys, Failure> {
+        let kbpk = self.kbpk()?;
+        let mut ring = SoftwareRing::new(backend);
+        for entry in self.issuer.key_entries() {
+            ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
+        }
+        if !self.is_test()
+            && let Some(key) = ring.known_test_keys().next()
+        {
+            return Err(Failure::refused(format!("keys.toml: key {key} is a published test key")));
+        }
+        self.open_oda(&mut ring)?;
+        let mut envelopes = EnvelopeKeys::default();
+        for file in self.issuer.secret_files() {
+            if let SecretKind::Envelope { kid } = &file.kind {
+                let path = self.root.join(&file.path);
+                let text = read_secret(&path)?;
+                let key = PrivateJwk::from_json(text.expose());
+                let added = key.and_then(|key| envelopes.add(kid, key));
+                added.map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
+            }
+        }
+        Ok(OpenKeys { module: KeyModule::new(ring), envelopes })
+    }
+
+    fn open_oda(&self, ring: &mut SoftwareRing) -> Result<(), Failure> {
+        let mut keys = self.issuer.oda_keys().peekable();
+        if keys.peek().is_none() {
+            return Ok(());
+        }
+        let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::OdaPassword);
+        let file = file.ok_or_else(|| Failure::refused("issuer.toml names no oda_password"))?;
+        let password = read_secret(&self.root.join(&file.path))?;
+        let password = Secret::copy_of(password.expose().trim_ascii());
+        for oda in keys {
+            let path = self.root.join(&oda.private_key_file);
+            let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
+            let der = der_of(&read_bounded(&path)?)
+                .ok_or_else(|| Failure::refused(format!("{}: is not PEM or DER", path.display())))?;
+            let key = RsaPrivate::from_pkcs8_encrypted(&der, &password).map_err(at)?;
+            if oda.certificates.iter().any(|c| c.key.modulus() != key.public().modulus()) {
+                return Err(Failure::refused(format!(
+                    "{}: a certificate of oda/{} is for another key",
+                    path.display(),
+                    oda.index
+                )));
+            }
+            ring.add_oda(oda.index, key)?;
+        }
+        Ok(())
+    }
+
+    /// The pool of ready RSA keys.
+    pub fn pool<'a>(&self, keys: &'a OpenKeys) -> Result<Pool<'a>, Failure> {
+        Ok(Pool::new(&self.pool_folder(), Store::default(), keys.module.source())?)
+    }
+
+    /// The pool's folder.
+    pub fn pool_folder(&self) -> PathBuf {
+        self.root.join(self.issuer.pool_folder())
+    }
+
+    /// Every key for the manifest.
+    pub fn key_records(&self, keys: &OpenKeys) -> Vec<KeyRecord> {
+        let ring = keys.module.source();
+        let source = ring.name();
+        let mut records: Vec<KeyRecord> = ring
+            .keys()
+            .into_iter()
+            .map(|info| KeyRecord {
+                usage: info.key.usage.to_string(),
+                index: info.key.index.to_string(),
+                kcv: info.kcv,
+                source: source.to_owned(),
+            })
+            .collect();
+        for index in ring.oda_keys() {
+            if let Ok(info) = ring.oda_info(index) {
+                let digest = sha256(&[&info.modulus]);
+                records.push(KeyRecord {
+                    usage: "oda".to_owned(),
+                    index: index.to_string(),
+                    kcv: hex_upper(digest.get(..3).unwrap_or_default()),
+                    source: source.to_owned(),
+                });
+            }
+        }
+        records.sort();
+        records
+    }
+}
