@@ -41,6 +41,7 @@
 //!     scripts: Scripts::Build,
 //!     supply: None,
 //!     first_serial: FirstSerial::of_seed(&seed),
+//!     prime_tags: None,
 //! };
 //! let request = parse_order(&issuer, &NoEnvelopeKey, &orders[0], today)?;
 //! let card = prepare_batch(&context, &[request])?.remove(0)?;
@@ -79,7 +80,7 @@
 //! # let transport_keys = TransportKeys::for_block(&issuer, &module, &seed, 0)?;
 //! # let context = Context { issuer: &issuer, module: &module, seed: &seed, today, backend: Backend::detect(),
 //! #     transport_keys: &transport_keys, scripts: Scripts::Build, supply: None,
-//! #     first_serial: FirstSerial::of_seed(&seed) };
+//! #     first_serial: FirstSerial::of_seed(&seed), prime_tags: None };
 //! # let request = parse_order(&issuer, &NoEnvelopeKey, &orders[0], today)?;
 //! let card = prepare_one(&context, request)??;
 //! for application in &card.applications {

@@ -177,6 +177,7 @@ fn every_card_is_prepared() {
         scripts: Scripts::Build,
         supply: Some(&supply),
         first_serial: FirstSerial::default(),
+        prime_tags: None,
     };
     let mut rejected = Vec::new();
     for chunk in requests.chunks(100) {

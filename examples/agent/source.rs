@@ -143,6 +143,7 @@ pub(crate) fn prepared_here(today: CardDate) -> Result<Job, Failure> {
         scripts: Scripts::Omit,
         supply: None,
         first_serial: FirstSerial::of_seed(&seed),
+        prime_tags: None,
     };
     let request = parse_order(&issuer, &NoEnvelopeKey, order, today)?;
     let card = prepare_one(&context, request)??;

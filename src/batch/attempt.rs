@@ -9,7 +9,7 @@ use crate::profile::{Channel, DestinationId};
 use crate::store::Store;
 
 use super::record::Parts;
-use super::{BatchError, BlockNumber, BlockRecord, Layout, Made};
+use super::{BatchError, BlockNumber, BlockRecord, Layout, Made, WeakKeyGate, gate};
 
 /// An order of a block with what became of it.
 pub(super) type Outcome = (OrderOutcome, Option<Made>);
@@ -22,6 +22,7 @@ pub(super) struct Frame<'a> {
     pub(super) batch: &'a str,
     pub(super) sealer: Option<&'a dyn Sealer>,
     pub(super) issuer_return: &'a DestinationId,
+    pub(super) gate: Option<&'a WeakKeyGate<'a>>,
 }
 
 /// A file of a block before it is written.
@@ -127,6 +128,10 @@ pub(super) fn commit(
         "rejected",
         outcomes.iter().filter_map(|(o, _)| Some(o.rejected()?.to_json() + "\n")).collect(),
     )?;
+    let keys = match frame.gate {
+        Some(gate) => gate::write(gate, store, &folder, outcomes)?,
+        None => None,
+    };
     let record = BlockRecord::new(Parts {
         batch: frame.batch.to_owned(),
         block: number.0,
@@ -138,6 +143,7 @@ pub(super) fn commit(
         files,
         status,
         rejected,
+        keys,
     });
     let draft_of_record = folder.join("record");
     store.write_new(&draft_of_record, [record.to_json()])?;

@@ -7,6 +7,7 @@ use crate::card::{CardDate, CardId};
 use crate::crypto::backend::Backend;
 use crate::crypto::hash::sha256;
 use crate::crypto::rng::Seed;
+use crate::crypto::rsa::PrimeTagKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::issuer::SecurityModule;
 use crate::keys::{KeyRef, KeySource, PrivateJwk, jwe};
@@ -72,6 +73,8 @@ pub struct Cards<'a> {
     pub home: &'a DestinationId,
     /// Where the serial numbers of certificates begin.
     pub first_serial: FirstSerial,
+    /// Makes the tags by which shared primes are found.
+    pub prime_tags: Option<&'a PrimeTagKey>,
     /// Who makes the ledger's tags.
     pub tags: Option<LedgerTags<'a>>,
 }
@@ -181,10 +184,11 @@ impl Pipeline for Cards<'_> {
             scripts: self.scripts,
             supply: self.supply,
             first_serial: self.first_serial,
+            prime_tags: self.prime_tags,
         };
         let cards = prepare_batch(&context, requests)?;
         let lines = |(card, request): (Result<PreparedCard, Rejection>, &CardRequest)| match card {
-            Ok(card) => self.lines(&card, request).map(Ok),
+            Ok(card) => self.lines(card, request).map(Ok),
             Err(rejection) => Ok(Err(rejection)),
         };
         cards.into_iter().zip(requests).map(lines).collect()
@@ -196,7 +200,7 @@ impl Pipeline for Cards<'_> {
 }
 
 impl Cards<'_> {
-    fn lines(&self, card: &PreparedCard, request: &CardRequest) -> Result<Made> {
+    fn lines(&self, card: PreparedCard, request: &CardRequest) -> Result<Made> {
         let mailer = match &card.mailer {
             None => None,
             Some(mailer) => {
@@ -210,10 +214,11 @@ impl Cards<'_> {
             channel: card.channel,
             destination: card.destination.clone(),
             profile: card.profile.clone(),
-            card: card_line(card),
+            card: card_line(&card),
             mailer,
             issuer_return: return_line(&card.issuer_return, &request.data),
             pool: PoolCounts { used: card.rsa_keys.ready, fresh: card.rsa_keys.fresh },
+            rsa: card.rsa_traces,
         })
     }
 }

@@ -12,7 +12,8 @@ use crate::output::{
 use crate::store::FileWriter;
 
 use super::attempt::read_record;
-use super::{BatchError, BlockNumber, BlockRecord, Layout, OpenJob};
+use super::gate::Check;
+use super::{BatchError, BlockNumber, BlockRecord, Layout, OpenJob, WeakKeyGate};
 
 /// What the manifest says beside the batch itself.
 pub struct Facts {
@@ -49,13 +50,14 @@ impl std::fmt::Debug for Facts {
 }
 
 /// Removes attempts that no record names: what a kill left.
-pub(super) fn discard_dead_attempts(job: &OpenJob) -> Result<(), BatchError> {
+pub(super) fn discard_dead_attempts(job: &OpenJob, gate: Option<&WeakKeyGate<'_>>) -> Result<(), BatchError> {
     let OpenJob { layout, store, job: described, .. } = job;
     store.create_folders(&layout.records())?;
     store.create_folders(&layout.attempts())?;
     let mut committed = BTreeSet::new();
     for number in record_numbers(job)? {
         if let Some(record) = read_record(store, layout, &described.batch, number)? {
+            gate.map_or(Ok(()), |gate| gate.must_match(&record))?;
             committed.insert(record.attempt);
         }
     }
@@ -85,7 +87,7 @@ pub(super) fn part(job: &OpenJob, record: &BlockRecord, file: &FileRecord) -> Re
 }
 
 /// What a run knows at its end.
-pub(super) struct Ended {
+pub(super) struct Ended<'a> {
     /// Blocks of the input.
     pub(super) blocks: u64,
     /// Its orders.
@@ -94,10 +96,12 @@ pub(super) struct Ended {
     pub(super) digest: [u8; 32],
     /// How the run went.
     pub(super) run: RunRecord,
+    /// What its RSA keys are compared with.
+    pub(super) gate: Option<&'a WeakKeyGate<'a>>,
 }
 
 /// Assembles statuses, rejections, the report and the manifest from the records, and removes the work folder.
-pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Manifest, BatchError> {
+pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result<Manifest, BatchError> {
     let Ended { blocks, orders, digest, .. } = *ended;
     let OpenJob { job, layout, store, .. } = open;
     let input = hex_upper(&digest);
@@ -116,11 +120,13 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
     let mut causes = Causes::default();
     let mut by_profile: BTreeMap<String, u64> = BTreeMap::new();
     let mut folders = BTreeSet::new();
+    let mut keys = Check::start(open, ended.gate)?;
     for number in (0..blocks).map(BlockNumber) {
         let record = read_record(store, layout, &job.batch, number)?
             .ok_or(BatchError::Internal("a block was not committed"))?;
         counts.add(&record.counts);
         pool.add(record.pool);
+        keys.add(&record)?;
         status.add(&part(open, &record, &record.status)?, record.status.cards)?;
         let lines = part(open, &record, &record.rejected)?;
         tell_causes(&mut causes, &lines)?;
@@ -137,6 +143,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
     if counts.orders != orders {
         return Err(BatchError::Internal("orders and statuses differ in number"));
     }
+    let weak_keys = keys.end()?;
     // The renames of all blocks become durable at once, before anything says that they are.
     for folder in folders {
         store.sync_folder(&folder)?;
@@ -192,6 +199,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
         counts,
         // A batch that was completed without its pool says what it took from it before.
         pool: (facts.keys_from == KeysFrom::Pool || pool.used > 0).then_some(pool),
+        weak_keys,
         files,
         audit: facts.audit.clone(),
         manifest_sha256: String::new(),

@@ -7,7 +7,7 @@ use crate::crypto::rng::Seed;
 use crate::error::Result;
 use crate::order::RawOrder;
 use crate::output::PoolCounts;
-use crate::prepare::Rejection;
+use crate::prepare::{Rejection, RsaTrace};
 use crate::profile::{Channel, DestinationId};
 use crate::store::ledger::Claim;
 
@@ -53,6 +53,8 @@ pub struct Made {
     pub issuer_return: Zeroizing<Vec<u8>>,
     /// Where the card's RSA keys come from.
     pub pool: PoolCounts,
+    /// What is kept of its RSA keys to find shared primes.
+    pub rsa: Vec<RsaTrace>,
 }
 
 impl fmt::Debug for Made {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ErrorKind, Result};
 use crate::output::{Counts, FileRecord, PoolCounts};
 
+use super::KeysPart;
+
 const FORMAT: &str = "emv-dataprep/record/1";
 
 /// The record that commits one block.
@@ -34,6 +36,9 @@ pub struct BlockRecord {
     pub status: FileRecord,
     /// The block's part of `rejected.jsonl`.
     pub rejected: FileRecord,
+    /// What it tells of its RSA keys, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeysPart>,
 }
 
 /// The parts of a record that its attempt knows.
@@ -49,11 +54,13 @@ pub(super) struct Parts {
     pub(super) files: Vec<FileRecord>,
     pub(super) status: FileRecord,
     pub(super) rejected: FileRecord,
+    pub(super) keys: Option<KeysPart>,
 }
 
 impl BlockRecord {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { batch, block, attempt, input, counts, pool, by_profile, files, status, rejected } = parts;
+        let Parts { batch, block, attempt, input, counts, pool, by_profile, files, status, rejected, keys } =
+            parts;
         Self {
             format: FORMAT.to_owned(),
             batch,
@@ -66,6 +73,7 @@ impl BlockRecord {
             files,
             status,
             rejected,
+            keys,
         }
     }
 

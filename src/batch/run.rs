@@ -19,7 +19,7 @@ use super::input::{Block, Input};
 use super::pipeline::{Head, Made, Pipeline};
 use super::seen::Seen;
 use super::watch::Watch;
-use super::{BatchError, BlockNumber, BlockRecord, OpenJob};
+use super::{BatchError, BlockNumber, BlockRecord, OpenJob, WeakKeyGate};
 
 /// Blocks that are worked on at the same time: one computes while another waits for the disk.
 const BLOCKS_IN_FLIGHT: usize = 3;
@@ -42,6 +42,8 @@ pub struct Settings<'a> {
     pub progress: &'a dyn Progress,
     /// What earlier batches have prepared.
     pub ledger: Option<&'a Ledger>,
+    /// What RSA keys are compared with before the manifest is signed.
+    pub gate: Option<&'a WeakKeyGate<'a>>,
 }
 
 impl std::fmt::Debug for Settings<'_> {
@@ -95,7 +97,7 @@ pub fn run<P: Pipeline>(
     settings: &Settings<'_>,
     facts: &Facts,
 ) -> Result<Manifest, BatchError> {
-    finish::discard_dead_attempts(job)?;
+    finish::discard_dead_attempts(job, settings.gate)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
     let pool = pool.map_err(|_| BatchError::Internal("the threads cannot be started"))?;
     let shared = Shared {
@@ -145,7 +147,11 @@ pub fn run<P: Pipeline>(
     }
     let orders = input.orders();
     let digest = input.finish()?;
-    finish::finish(job, &finish::Ended { blocks, orders, digest, run: shared.watch.record() }, facts)
+    finish::finish(
+        job,
+        &finish::Ended { blocks, orders, digest, run: shared.watch.record(), gate: settings.gate },
+        facts,
+    )
 }
 
 struct Shared<'a, P: Pipeline> {
@@ -239,6 +245,7 @@ impl<P: Pipeline> Shared<'_, P> {
             batch: &job.batch,
             sealer: self.settings.sealer,
             issuer_return: self.pipeline.issuer_return(),
+            gate: self.settings.gate,
         };
         let write = || attempt::commit(&frame, block.number, block.input, seed, &outcomes);
         let record = watch.step(Step::Write, write)?;

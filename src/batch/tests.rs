@@ -14,9 +14,11 @@ use crate::crypto::rng::{Purpose, Seed};
 use crate::error::Result;
 use crate::order::RawOrder;
 use crate::output::{Label, Manifest, PoolCounts, Sealer, StatusLine};
-use crate::prepare::{ErrorCode, Rejection};
+use crate::prepare::{ErrorCode, Rejection, RsaTrace};
 use crate::profile::{Channel, DestinationId};
 use crate::store::{Disk, DiskFile, OsDisk, Store, StoreError};
+
+mod gate_tests;
 
 const ORDERS: u64 = 23;
 
@@ -25,11 +27,13 @@ struct Fake {
     home: DestinationId,
     /// Told before each chunk: lets a test stop the batch in the middle.
     on_chunk: Box<dyn Fn() + Sync>,
+    /// What the card at a position leaves of its RSA keys.
+    rsa: Box<dyn Fn(u64) -> Vec<RsaTrace> + Sync>,
 }
 
 impl Fake {
     fn new() -> Self {
-        Self { home: "HOST".parse().unwrap(), on_chunk: Box::new(|| ()) }
+        Self { home: "HOST".parse().unwrap(), on_chunk: Box::new(|| ()), rsa: Box::new(|_| Vec::new()) }
     }
 }
 
@@ -78,6 +82,7 @@ impl Pipeline for Fake {
                 mailer: position.is_multiple_of(2).then(|| ("MAIL".parse().unwrap(), line("mailer"))),
                 issuer_return: line("return"),
                 pool: PoolCounts { used: position % 2, fresh: 1 },
+                rsa: (self.rsa)(*position),
             })
         };
         Ok(requests.iter().map(one).collect())
@@ -108,6 +113,7 @@ struct Run<'a> {
     store: Store,
     stop: &'a AtomicBool,
     fake: Fake,
+    gate: Option<&'a WeakKeyGate<'a>>,
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -125,6 +131,7 @@ impl<'a> Run<'a> {
             store: Store::default(),
             stop: &NEVER,
             fake: Fake::new(),
+            gate: None,
         }
     }
 
@@ -155,6 +162,7 @@ impl<'a> Run<'a> {
             stop: self.stop,
             progress: &NoProgress,
             ledger: None,
+            gate: self.gate,
         };
         let facts = Facts {
             environment: "test".into(),

@@ -15,7 +15,7 @@ use crate::crypto::aes::AesKey;
 use crate::crypto::backend::Backend;
 use crate::crypto::hash::hmac_sha256;
 use crate::crypto::rng::StreamRng;
-use crate::crypto::rsa::{RsaPrivate, sign_batch};
+use crate::crypto::rsa::{PrimeTag, PrimeTagKey, RsaPrivate, sign_batch};
 use crate::crypto::tdes::{TdesKey, has_possibly_weak_part};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::secret::Secret;
@@ -380,6 +380,10 @@ impl KeySource for SoftwareRing {
     fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo> {
         let public = self.oda_key(index)?.public();
         Ok(OdaKeyInfo { modulus: public.modulus().to_vec(), exponent: public.exponent().to_vec() })
+    }
+
+    fn oda_prime_tags(&self, index: KeyIndex, tag_key: &PrimeTagKey) -> Result<[PrimeTag; 2]> {
+        self.oda_key(index).map(|key| tag_key.tags(key))
     }
 
     fn rsa_private(&self, index: KeyIndex, messages: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {

@@ -1,5 +1,6 @@
 use super::{CardSession, CardSessionRequest, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
 use crate::crypto::rng::StreamRng;
+use crate::crypto::rsa::{PrimeTag, PrimeTagKey};
 use crate::error::{ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -101,6 +102,13 @@ pub trait KeySource: Send + Sync {
 
     /// An issuer RSA key that is loaded.
     fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo>;
+
+    /// Keyed tags of the primes p and q of an issuer RSA key, for the search for shared primes. A token, which does not
+    /// tell them, answers [`ErrorKind::Unsupported`]; the modulus goes through the batch gcd then.
+    fn oda_prime_tags(&self, index: KeyIndex, tag_key: &PrimeTagKey) -> Result<[PrimeTag; 2]> {
+        let _ = (index, tag_key);
+        Err(ErrorKind::Unsupported("tags of primes by this key source").into())
+    }
 
     /// The raw private operation `m^d mod n` on messages of `NI` bytes, each result checked with the public
     /// exponent before it is returned.

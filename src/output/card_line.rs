@@ -313,6 +313,7 @@ mod tests {
                 mailer_reference: None,
             },
             rsa_keys: crate::prepare::RsaKeyCounts::default(),
+            rsa_traces: Vec::new(),
         }
     }
 

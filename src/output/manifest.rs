@@ -6,6 +6,7 @@ use crate::bytes::{array_from_hex, hex_upper};
 use crate::crypto::ed25519::{Ed25519Private, Ed25519Public};
 use crate::crypto::hash::sha256;
 use crate::error::{ErrorKind, Result};
+use crate::output::WeakKeys;
 
 /// Value of the member `format`.
 pub const MANIFEST_FORMAT: &str = "emv-dataprep/batch/1";
@@ -40,6 +41,9 @@ pub struct Manifest {
     /// RSA keys of the prepared cards; absent when the batch used no pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolCounts>,
+    /// What the search for weak RSA keys looked at; absent when there was no RSA key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weak_keys: Option<WeakKeys>,
     /// Every file of the batch but this one.
     pub files: Vec<FileRecord>,
     /// How many entries the audit log had before the manifest was written, and the digest of the last.
@@ -275,6 +279,7 @@ mod tests {
             seed_commitment: None,
             counts,
             pool: Some(PoolCounts { used: 3, fresh: 1 }),
+            weak_keys: Some(WeakKeys { primes: 4, issuer: 2, pool: 0, history: 6, moduli: 3, repeats: 0 }),
             files: vec![FileRecord { path: "status.jsonl".into(), sha256: "02".into(), bytes: 9, cards: 6 }],
             audit: AuditRecord { entries: 1, sha256: "03".into() },
             manifest_sha256: String::new(),
@@ -293,7 +298,7 @@ mod tests {
     fn a_batch_without_a_pool_tells_nothing_of_one() {
         let text = manifest().to_json();
         assert!(text.contains("\"pool\": {\n    \"used\": 3,\n    \"fresh\": 1\n  },"), "{text}");
-        let none = Manifest { pool: None, ..manifest() }.to_json();
+        let none = Manifest { pool: None, weak_keys: None, ..manifest() }.to_json();
         assert!(!none.contains("pool"));
         assert_eq!(Manifest::read(none.as_bytes()).unwrap().pool, None);
     }

@@ -4,7 +4,7 @@ use crate::card::CardDate;
 use crate::crypto::backend::Backend;
 use crate::crypto::hash::sha256;
 use crate::crypto::rng::{Purpose, Seed};
-use crate::crypto::rsa::{KeySpec, RsaPrivate};
+use crate::crypto::rsa::{KeySpec, PrimeTagKey, RsaPrivate};
 use crate::error::{Error, Result};
 use crate::issuer::{ProtectMode, SecurityModule, TransportKey};
 use crate::keys::{KeyRef, KeyUse};
@@ -38,6 +38,8 @@ pub struct Context<'a> {
     pub supply: Option<&'a dyn RsaKeySupply>,
     /// Where the serial numbers of certificates begin, so that batches and calls do not all begin at the same.
     pub first_serial: FirstSerial,
+    /// Makes the tags by which shared primes are found; without it prepared cards carry none.
+    pub prime_tags: Option<&'a PrimeTagKey>,
 }
 
 /// Where the serial numbers of a batch's certificates begin: 24 bits.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::chip;
 use super::context::{Context, Scripts};
 use super::prepared::{
-    Carrier, IssuerReturn, Packaging, PinMailer, PreparedApplication, PreparedCard, ReturnPinBlock,
+    Carrier, IssuerReturn, Packaging, PinMailer, PreparedApplication, PreparedCard, ReturnPinBlock, RsaTrace,
     ShipmentRecord,
 };
 use super::rejection::Rejection;
@@ -141,7 +141,14 @@ fn assemble(context: &Context<'_>, card: &Card<'_>, sets: Vec<ProtectedDgiSet>) 
         mailer,
         issuer_return,
         rsa_keys: card.rsa_keys,
+        rsa_traces: rsa_traces(context, card),
     }))
+}
+
+/// What is kept of the card's RSA keys to find shared primes.
+fn rsa_traces(context: &Context<'_>, card: &Card<'_>) -> Vec<RsaTrace> {
+    let Some(tag_key) = context.prime_tags else { return Vec::new() };
+    [&card.icc_key, &card.pin_key].into_iter().flatten().map(|key| RsaTrace::of(key, tag_key)).collect()
 }
 
 /// The batch's day and the destination's days, at the latest the card's last day.

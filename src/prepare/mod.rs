@@ -24,7 +24,7 @@ pub use context::{Context, FirstSerial, RsaKeySupply, Scripts, TransportKeys};
 pub(crate) use prepared::personalization_data;
 pub use prepared::{
     Carrier, IssuerReturn, Magstripe, Packaging, PinMailer, PreparedApplication, PreparedCard, Print,
-    ReturnPinBlock, RsaKeyCounts, ShipmentRecord,
+    ReturnPinBlock, RsaKeyCounts, RsaTrace, ShipmentRecord,
 };
 pub use rejection::{ErrorCode, Rejection};
 pub use request::{

@@ -2,6 +2,7 @@ use serde::{Serialize, Serializer};
 
 use super::request::{CardDesign, CarrierConfig, SensitiveText, Shipment};
 use crate::card::{CardDate, CardId, IssuerRequestId};
+use crate::crypto::rsa::{PrimeTag, PrimeTagKey, RsaPrivate};
 use crate::emv::Aid;
 use crate::issuer::{ProtectMode, TransportKeyInfo};
 use crate::keys::{CipherMode, KeyRef, KeyUse, TransportName};
@@ -53,6 +54,8 @@ pub struct PreparedCard {
     pub issuer_return: IssuerReturn,
     /// Where its RSA keys come from. No line tells of it.
     pub rsa_keys: RsaKeyCounts,
+    /// What is kept of its RSA keys to find shared primes; none unless the context asks for it. No line tells of it.
+    pub rsa_traces: Vec<RsaTrace>,
 }
 
 /// How many RSA keys were ready and how many were made.
@@ -62,6 +65,29 @@ pub struct RsaKeyCounts {
     pub ready: u64,
     /// Made for the card.
     pub fresh: u64,
+}
+
+/// What is kept of an RSA key of a card to find keys that share a prime.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RsaTrace {
+    /// Tags of p and q.
+    pub primes: [PrimeTag; 2],
+    /// The modulus, big-endian.
+    pub modulus: Vec<u8>,
+}
+
+impl std::fmt::Debug for RsaTrace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RsaTrace({} bits)", self.modulus.len().saturating_mul(8))
+    }
+}
+
+impl RsaTrace {
+    /// Of this key.
+    #[must_use]
+    pub fn of(key: &RsaPrivate, tag_key: &PrimeTagKey) -> Self {
+        Self { primes: tag_key.tags(key), modulus: key.public().modulus().to_vec() }
+    }
 }
 
 impl std::fmt::Debug for PreparedCard {

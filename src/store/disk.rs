@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// The single operations that [`super::Store`] is built from. The operating system's is [`OsDisk`]; tests have one
@@ -61,6 +61,14 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// The operating system's.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    /// Opens a file to read it from its beginning, piece by piece.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     /// Names in a folder.

@@ -125,6 +125,12 @@ impl Ledger {
         Ok(Self { connection: Mutex::new(open().map_err(at)?), path: path.to_owned() })
     }
 
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reserves the orders of a block, in order, in one synced transaction.
     ///
     /// # Errors

@@ -12,10 +12,14 @@ mod error;
 pub mod ledger;
 mod lock;
 pub mod pool;
+pub mod primes;
+mod read;
+pub mod sort;
 
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use error::{Step, StoreError};
 pub use lock::{FolderLock, LockOutcome};
+pub use read::FileReader;
 
 use std::ffi::OsString;
 use std::io;
@@ -158,6 +162,18 @@ impl Store {
     pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         match self.disk.read(path) {
             Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::at(Step::Read, path)(e)),
+        }
+    }
+
+    /// Opens a file to read it piece by piece; `None` if it is absent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(&self, path: &Path) -> Result<Option<FileReader>> {
+        match self.disk.open(path) {
+            Ok(file) => Ok(Some(FileReader::new(file, path))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::at(Step::Read, path)(e)),
         }

@@ -132,6 +132,7 @@ impl TestIssuer {
             scripts: Scripts::Build,
             supply,
             first_serial: FirstSerial::default(),
+            prime_tags: None,
         }
     }
 

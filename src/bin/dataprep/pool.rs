@@ -210,6 +210,11 @@ impl<'a> PoolKeys<'a> {
         self.0.as_ref().map(|s| s as &dyn RsaKeySupply)
     }
 
+    /// The supply itself.
+    pub const fn supply(&self) -> Option<&PoolSupply<'a>> {
+        self.0.as_ref()
+    }
+
     /// Gives back what nobody took, and tells what was wrong.
     pub fn close(self) {
         for error in self.0.map(PoolSupply::close).unwrap_or_default() {

@@ -13,6 +13,7 @@ mod num;
 mod pkcs8;
 mod plain;
 mod prime;
+mod prime_tag;
 #[cfg(target_arch = "x86_64")]
 mod quads;
 mod sample;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 
 pub use check::is_prime;
 pub use keygen::{KeySpec, Sampling, generate, generate_batch};
+pub use prime_tag::{PrimeTag, PrimeTagKey};
 pub use shared::shared_factors;
 pub use sign::sign_batch;
 

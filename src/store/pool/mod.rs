@@ -36,6 +36,7 @@ mod fill;
 mod segment;
 mod status;
 mod supply;
+mod tags;
 #[cfg(test)]
 mod tests;
 

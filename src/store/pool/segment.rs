@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::aead;
 use crate::crypto::rng::{Purpose, Seed};
-use crate::crypto::rsa::{Exponent, KeySpec, RsaPrivate};
+use crate::crypto::rsa::{Exponent, KeySpec, PrimeTag, PrimeTagKey, RsaPrivate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{KeyIndex, KeyRef, KeySource, KeyUse};
 use crate::secret::Secret;
@@ -63,6 +63,12 @@ impl RawKey {
     #[cfg(test)]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(Secret::new(bytes))
+    }
+
+    /// Tags of p and q.
+    pub(super) fn prime_tags(&self, tag_key: &PrimeTagKey) -> [PrimeTag; 2] {
+        let (p, q) = self.0.expose().split_at(self.0.len() / 2);
+        [tag_key.tag(p), tag_key.tag(q)]
     }
 
     /// The key: its parts are computed anew from the primes and the exponent, which must have an inverse for both, and

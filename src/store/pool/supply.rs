@@ -44,7 +44,7 @@ use crate::prepare::RsaKeySupply;
 /// # }
 /// ```
 pub struct PoolSupply<'a> {
-    pool: Pool<'a>,
+    pub(super) pool: Pool<'a>,
     work: Work,
     state: Mutex<State>,
 }
@@ -151,6 +151,11 @@ impl<'a> PoolSupply<'a> {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// What `of` says of each key that is held.
+    pub(super) fn held_keys<T>(&self, of: impl Fn(&RawKey) -> T) -> Vec<T> {
+        self.lock().held.values().flat_map(|held| &held.keys).map(|(key, _)| of(key)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

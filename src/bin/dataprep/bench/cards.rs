@@ -116,6 +116,7 @@ impl BenchIssuer {
             scripts: Scripts::Build,
             supply,
             first_serial: FirstSerial::of_seed(seed),
+            prime_tags: None,
         }
     }
 

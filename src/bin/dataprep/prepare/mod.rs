@@ -4,6 +4,7 @@ mod args;
 mod once;
 mod orders;
 mod start;
+mod weak_keys;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -177,6 +178,9 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         facts.push(("reason", reason.to_owned()));
         journal.add(Event::BatchResumed, facts)?;
     }
+    let tag_key = weak_keys::tag_key(&job, seed.as_ref(), tags.as_ref())?;
+    let compared = ledger.as_ref().filter(|_| seed.is_none());
+    let gate = weak_keys::gate(&tag_key, &dir, &keys, &supply, compared)?;
     let cards = Cards {
         issuer: &dir.issuer,
         module: &keys.module,
@@ -191,6 +195,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         first_serial: seed
             .as_ref()
             .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
+        prime_tags: Some(&tag_key),
         tags,
     };
     let ticker = Ticker::new(args.progress.unwrap_or_else(progress::Form::fitting), length);
@@ -201,6 +206,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         stop: &stop,
         progress: &ticker,
         ledger: ledger.as_ref(),
+        gate: Some(&gate),
     };
     let facts = Facts {
         environment: dir.issuer.environment().name().to_owned(),
@@ -213,6 +219,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     };
     let manifest = batch::run(&job, &cards, Input::new(source, size)?, &settings, &facts);
     ticker.end();
+    drop(gate);
     supply.close();
     match manifest {
         Ok(manifest) => {

@@ -1,0 +1,62 @@
+//! The batch gcd on as many keys as a batch's sample has: planted shared primes are found, in how much time and memory.
+//!
+//! `EMV_DATAPREP_MODULI=N` sets how many; `scripts/long/batch-gcd` runs it with 20,000 and 100,000.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+
+use std::time::Instant;
+
+use emv_dataprep::crypto::backend::Backend;
+use emv_dataprep::crypto::rng::{Purpose, Seed};
+use emv_dataprep::crypto::rsa::{Exponent, KeySpec, RsaPrivate, RsaPublic, generate_batch, shared_factors};
+
+const BITS: usize = 1408;
+
+/// Keys of a fixed seed, on all cores. Only the moduli stay, and the primes of the first and the last key.
+fn keys(count: usize) -> (Vec<RsaPublic>, [RsaPrivate; 2]) {
+    let seed = Seed::fixed([0x6C; 32]);
+    let spec = KeySpec::new(BITS, Exponent::F4).unwrap();
+    let backend = Backend::detect();
+    let some = |numbers: &[usize]| -> Vec<RsaPrivate> {
+        let streams: Vec<_> =
+            numbers.iter().map(|i| seed.named_stream(&i.to_be_bytes(), Purpose::TestIssuer)).collect();
+        let jobs: Vec<_> = streams.iter().map(|s| (spec, s)).collect();
+        generate_batch(backend, &jobs).into_iter().map(Result::unwrap).collect()
+    };
+    let numbers: Vec<usize> = (0..count).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let moduli = std::thread::scope(|scope| {
+        let parts: Vec<_> = numbers
+            .chunks(count.div_ceil(threads))
+            .map(|part| {
+                scope.spawn(|| {
+                    let of = |part| some(part).iter().map(|k| k.public().clone()).collect::<Vec<_>>();
+                    part.chunks(64).flat_map(of).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    });
+    let [a, b] = [0, count - 1].map(|n| some(&[n]).remove(0));
+    (moduli, [a, b])
+}
+
+/// The most memory that this process ever had, MiB; 0 where nobody tells.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+#[test]
+fn shared_primes_among_many_moduli_are_found() {
+    let count = std::env::var("EMV_DATAPREP_MODULI").map_or(600, |n| n.parse().unwrap());
+    let (mut moduli, [first, last]) = keys(count);
+    let made = peak();
+    let mixed = RsaPrivate::from_primes(first.p().expose(), last.q().expose(), Exponent::F4).unwrap();
+    moduli.insert(count / 2, mixed.public().clone());
+    let start = Instant::now();
+    let found = shared_factors(&moduli.iter().collect::<Vec<_>>()).unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{count} moduli of {BITS} bits: {seconds:.1} s, peak {} MiB ({made} MiB before)", peak());
+    assert_eq!(found, [0, count / 2, count]);
+}
