@@ -170,6 +170,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
         by_destination: &by_destination(&files),
         by_profile: &by_profile,
         pool,
+        weak_keys,
         keys: &facts.keys,
         causes: &causes,
         run: &ended.run,

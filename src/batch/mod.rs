@@ -19,6 +19,7 @@
 //! | `.job/attempts/NNNNNN-*/` | files of one attempt at block NNNNNN |
 //! | `.job/records/NNNNNN.json` | the record that commits block NNNNNN, with the running digest of the input |
 //! | `prepared/`, `pin-mailers/`, `issuer-return/` | files of committed blocks |
+//! | `.job/prime-tag-key`, `.job/primes/` | key of the primes' tags; runs of their sort: see `gate` |
 //! | `report.html` | the batch for people: written before the manifest, which has its digest |
 //! | `batch.json` | the manifest: written last, then `.job` goes |
 //!

@@ -53,6 +53,21 @@ pub struct Manifest {
     pub repeated: u64,
     /// Every file of the batch.
     pub files: Vec<FileEntry>,
+    /// RSA keys of the cards, where the manifest counts them.
+    pub rsa_keys: Option<u64>,
+    /// What the search for weak keys says of itself.
+    pub weak_keys: Option<WeakKeysEntry>,
+}
+
+/// Member `weakKeys` of `batch.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeakKeysEntry {
+    /// Primes of cards.
+    pub primes: u64,
+    /// Moduli that went through the batch gcd.
+    pub moduli: u64,
+    /// Primes that were met more than once.
+    pub repeats: u64,
 }
 
 impl Manifest {
@@ -90,13 +105,51 @@ impl Manifest {
         if paths.windows(2).any(|w| w.first() == w.last()) {
             return Err("a file stands twice in batch.json");
         }
+        let rsa_keys = json
+            .get("pool")
+            .and_then(|pool| number(Some(pool), "used")?.checked_add(number(Some(pool), "fresh")?));
+        let weak_keys = match json.get("weakKeys") {
+            None => None,
+            found => {
+                let wrong = "weakKeys of batch.json is not what it should be";
+                let of = |name| number(found, name).ok_or(wrong);
+                Some(WeakKeysEntry { primes: of("primes")?, moduli: of("moduli")?, repeats: of("repeats")? })
+            }
+        };
         Ok(Self {
             orders: number(counts, "orders").ok_or(wrong)?,
             prepared: number(counts, "prepared").ok_or(wrong)?,
             rejected: number(counts, "rejected").ok_or(wrong)?,
             repeated: number(counts, "repeated").unwrap_or(0),
             files,
+            rsa_keys,
+            weak_keys,
         })
+    }
+
+    /// Whether the search for weak keys can have looked at every key: two primes of each, two keys of a card at most, and
+    /// 20,000 moduli or all there are.
+    #[must_use]
+    pub fn check_weak_keys(&self) -> Outcome {
+        const SAMPLE: u64 = 20_000;
+        let Some(WeakKeysEntry { primes, moduli, repeats }) = self.weak_keys else {
+            return match self.rsa_keys {
+                Some(1..) => Outcome::Failed("nobody looked for weak keys"),
+                _ => Outcome::NotApplicable,
+            };
+        };
+        let keys = primes / 2;
+        if repeats > 0 {
+            Outcome::Failed("the manifest tells of a repeated prime")
+        } else if !primes.is_multiple_of(2) || keys > self.prepared.saturating_mul(2) {
+            Outcome::Failed("the number of primes is not that of any keys")
+        } else if self.rsa_keys.is_some_and(|made| made != keys) {
+            Outcome::Failed("not every key was looked at for weak keys")
+        } else if moduli < keys.min(SAMPLE) {
+            Outcome::Failed("too few moduli went through the batch gcd")
+        } else {
+            Outcome::Passed
+        }
     }
 
     /// The counts against each other.
@@ -114,6 +167,31 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_search_for_weak_keys_says() {
+        let check = |members: &str| {
+            let text = format!(
+                r#"{{"format":"emv-dataprep/batch/1","counts":{{"orders":9,"prepared":9,"rejected":0}},"files":[]{members}}}"#
+            );
+            Manifest::read(&text).unwrap().check_weak_keys()
+        };
+        let found = |primes: u64, moduli: u64, repeats: u64| {
+            format!(r#","weakKeys":{{"primes":{primes},"moduli":{moduli},"repeats":{repeats}}}"#)
+        };
+        let pool = |used: u64, fresh: u64| format!(r#","pool":{{"used":{used},"fresh":{fresh}}}"#);
+        assert_eq!(check(""), Outcome::NotApplicable);
+        assert_eq!(check(&pool(0, 0)), Outcome::NotApplicable);
+        for good in [found(0, 1, 0), found(36, 20, 0), found(6, 3, 0) + &pool(1, 2)] {
+            assert_eq!(check(&good), Outcome::Passed, "{good}");
+        }
+        let bad = [pool(1, 0), found(6, 3, 1), found(7, 9, 0), found(38, 99, 0), found(6, 2, 0)];
+        for bad in bad.into_iter().chain([found(6, 3, 0) + &pool(2, 2)]) {
+            assert!(matches!(check(&bad), Outcome::Failed(_)), "{bad}");
+        }
+        let half = r#"{"format":"emv-dataprep/batch/1","counts":{"orders":0,"prepared":0,"rejected":0},"files":[],"weakKeys":{}}"#;
+        assert!(Manifest::read(half).is_err());
+    }
 
     #[test]
     fn a_manifest_and_its_files() {

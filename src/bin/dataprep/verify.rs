@@ -105,6 +105,7 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
     };
     tally.add_batch_check("audit-log", AuditLog::LOG, log);
     tally.add_batch_check("counts", Layout::MANIFEST, manifest.check_counts());
+    tally.add_batch_check("weak-keys", Layout::MANIFEST, manifest.check_weak_keys());
     let good = check_files(&layout, &manifest, &mut tally);
     check_strangers(&layout, &manifest, &mut tally)?;
 

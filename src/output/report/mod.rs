@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::prepare::ErrorCode;
 
-use super::{Counts, KeyRecord, PoolCounts};
+use super::{Counts, KeyRecord, PoolCounts, WeakKeys};
 use html::{Table, escaped, number, span};
 
 /// A step through which every block goes.
@@ -96,6 +96,8 @@ pub struct Report<'a> {
     pub by_profile: &'a BTreeMap<String, u64>,
     /// Where RSA keys come from.
     pub pool: PoolCounts,
+    /// What the search for weak RSA keys looked at.
+    pub weak_keys: Option<WeakKeys>,
     /// Every key that was loaded.
     pub keys: &'a [KeyRecord],
     /// Why orders were rejected.
@@ -275,6 +277,17 @@ impl Report<'_> {
             number(used),
             number(fresh)
         ));
+        if let Some(WeakKeys { primes, issuer, pool, history, moduli, .. }) = self.weak_keys {
+            out.push_str(&format!(
+                "<p>No prime was met twice: {} of cards, {} of issuer keys, {} in the pool, {} of earlier batches. \
+                 No two of {} moduli share one.</p>\n",
+                number(primes),
+                number(issuer),
+                number(pool),
+                number(history),
+                number(moduli)
+            ));
+        }
     }
 
     fn time(&self, out: &mut String) {
