@@ -29,6 +29,7 @@
 
 mod attempt;
 mod cards;
+mod envelope;
 mod error;
 mod finish;
 mod input;
@@ -42,7 +43,8 @@ mod seen;
 mod tests;
 mod watch;
 
-pub use cards::{Cards, EnvelopeKeys, LedgerTags};
+pub use cards::{Cards, LedgerTags};
+pub use envelope::{EnvelopeKeys, EnvelopeKeysOn};
 pub use error::{BatchError, Exit};
 pub use finish::{Facts, KeysFrom};
 pub use input::{Input, InputSource, Spool, file_digest};

@@ -15,6 +15,7 @@ mod reader;
 mod recipients;
 pub mod report;
 mod seal;
+mod sender;
 mod status;
 
 pub use card_line::{CARD_FORMAT, MAILER_FORMAT, RETURN_FORMAT, card_line, mailer_line, return_line};
@@ -23,6 +24,7 @@ pub use manifest::{
     PoolCounts, SignatureRecord,
 };
 pub use reader::CardLine;
-pub use recipients::{Opened, Recipients, open, recipient};
+pub use recipients::{Opened, Recipients, open, open_from, recipient};
 pub use seal::{Form, Label, Sealer, Sheet, seal};
+pub use sender::Senders;
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};
