@@ -125,7 +125,7 @@ fn forms_of_a_point_that_are_refused() {
         format!(r#"{{"kty":"EC","crv":"P-256","x":"{compressed}","y":"{y}"}}"#),
         format!(r#"{{"kty":"EC","crv":"P-256","x":"{long}","y":"{y}"}}"#),
         format!(r#"{{"kty":"EC","crv":"P-256","x":"{}","y":"{y}"}}"#, b64(&bytes[1..])),
-        format!(r#"{{"kty":"EC","crv":"P-256","x":"","y":""}}"#),
+        r#"{"kty":"EC","crv":"P-256","x":"","y":""}"#.to_owned(),
         format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}=","y":"{y}"}}"#),
         format!(r#"{{"kty":"EC","crv":"P-256","x":" {x}","y":"{y}"}}"#),
         format!(r#"{{"kty":"EC","crv":"P-256","x":"{}","y":"{y}"}}"#, x.replace('-', "+"))
