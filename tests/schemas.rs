@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Schema, the source files of its members, the kind of file.
 const CONFIGURATION: [(&str, &[&str]); 7] = [
-    ("issuer", &["issuer_file", "identifier"]),
+    ("issuer", &["issuer_file", "envelope_file", "identifier"]),
     ("keys", &["keys_file"]),
     ("oda", &["oda_file"]),
     ("product", &["product_file", "identifier"]),
@@ -176,11 +176,13 @@ fn an_unknown_member_is_refused_by_schema_and_loader() {
 /// A file and a change: the schema and the loader both refuse the result.
 #[test]
 fn wrong_values_are_refused_by_schema_and_loader() {
-    let cases: [(&str, &str, &str); 38] = [
+    let cases: [(&str, &str, &str); 40] = [
         ("issuer.toml", "version = 1", "version = 2"),
         ("issuer.toml", "issuer_id = \"TESTISSUER\"", "issuer_id = \"TEST\""),
         ("issuer.toml", "environment = \"test\"", "environment = \"trial\""),
         ("issuer.toml", "version = 1", "version = 1\npool = \"products\""),
+        ("issuer.toml", "until = \"2026-03-31\"", "until = \"31.3.2026\""),
+        ("issuer.toml", "version = 1", "version = 1\noutput_signing_public_key = \"00\""),
         ("issuer.toml", "id = \"PC1\"", "id = \"../PC1\""),
         ("issuer.toml", "channel = \"CENTRAL\"", "channel = \"central\""),
         ("issuer.toml", "mode = \"CBC\"", "mode = \"CTR\""),

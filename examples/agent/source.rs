@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use emv_dataprep::bytes::from_hex;
 use emv_dataprep::card::CardDate;
 use emv_dataprep::crypto::backend::Backend;
+use emv_dataprep::crypto::ed25519::Ed25519Private;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
 use emv_dataprep::issuer::{KeyModule, ProtectMode};
-use emv_dataprep::keys::{KeyUse, PrivateJwk, SoftwareRing};
+use emv_dataprep::keys::{KeyUse, PrivateJwk, SigningPublicJwk, SoftwareRing};
 use emv_dataprep::order::{Frame, NoEnvelopeKey, parse_order};
-use emv_dataprep::output::{self, CardLine, Form, Recipients, Sheet};
+use emv_dataprep::output::{self, CardLine, Form, Recipients, Senders, Sheet};
 use emv_dataprep::perso::plan::PersonalizationPlan;
 use emv_dataprep::prepare::{Context, FirstSerial, Scripts, TransportKeys, prepare_one};
 use emv_dataprep::profile::{Environment, Files, Issuer, SecretKind, TransportKeyConfig, plan_file};
@@ -61,11 +62,22 @@ pub(crate) fn from_file(
         format!("{}: {}", issuer.display(), lines.join("; "))
     })?;
     let bytes = fs::read(cards).map_err(|e| format!("{}: {e}", cards.display()))?;
+    let sender = loaded.output_signing_public_key();
     let text = match key {
+        None if sender.is_some() => {
+            return Err("the issuer signs what it sends: only a sealed file is taken, with --key".into());
+        }
         None => Zeroizing::new(bytes),
         Some(key) => {
             let json = Zeroizing::new(fs::read(key).map_err(|e| format!("{}: {e}", key.display()))?);
-            output::open(&PrivateJwk::from_json(&json)?, std::str::from_utf8(&bytes)?)?.text
+            let senders =
+                sender.map_or(Senders::Anyone, |sender| Senders::Only(vec![SigningPublicJwk::new(*sender)]));
+            let opened =
+                output::open_from(&PrivateJwk::from_json(&json)?, std::str::from_utf8(&bytes)?, &senders)?;
+            if Path::new(&opened.file).file_name() != cards.file_name() {
+                return Err(format!("{}: was sealed as {}", cards.display(), opened.file).into());
+            }
+            opened.text
         }
     };
     let text = std::str::from_utf8(&text)?;
@@ -152,11 +164,14 @@ pub(crate) fn prepared_here(today: CardDate) -> Result<Job, Failure> {
     let station = PrivateJwk::generate(&mut seed.named_stream(b"station", Purpose::TestIssuer).rng());
     let mut recipients = Recipients::default();
     recipients.add(card.destination.clone(), station.public().clone());
+    let signer = Ed25519Private::from_seed(&Secret::copy_of(&seed.keyed_digest(&[b"agent's output key"])))?;
+    let sender = SigningPublicJwk::new(signer.public());
+    recipients.sign_with(signer);
     let file = format!("prepared/INSTANT/{}/cards-000000.jwe", card.destination);
     let sheet = Sheet { batch: "agent", file: &file, form: Form::EachLine };
     let line = output::card_line(&card);
     let sealed = output::seal(&recipients, &card.destination, &sheet, &[&line], &seed)?;
-    let opened = output::open(&station, &sealed)?;
+    let opened = output::open_from(&station, &sealed, &Senders::Only(vec![sender]))?;
     let line = CardLine::read(std::str::from_utf8(&opened.text)?.trim_end())?;
     Ok(Job { line, mode: ProtectMode::Ecb, keys: sample::issuer_keys(), environment: issuer.environment() })
 }

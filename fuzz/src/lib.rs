@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use emv_dataprep::card::CardDate;
+use emv_dataprep::crypto::ed25519::Ed25519Private;
 use emv_dataprep::crypto::hash::sha1;
 use emv_dataprep::crypto::rng::{Purpose, Seed, StreamRng};
 use emv_dataprep::crypto::rsa::{self, Exponent, KeySpec, RsaPrivate};
@@ -20,7 +21,7 @@ use emv_dataprep::emv::{Afl, CvmList, Dol, Tag, tlv};
 use emv_dataprep::issuer::oda::{
     CaKeyIndex, CaPublicKey, IccCertificate, IccKeyKind, IssuerCertificate, Rid, sdad, verify_ssad,
 };
-use emv_dataprep::keys::{KeyAlgorithm, KeyUse, PrivateJwk, PublicJwk, jwe, tr31};
+use emv_dataprep::keys::{KeyAlgorithm, KeyUse, PrivateJwk, PublicJwk, SigningPublicJwk, jwe, jws, tr31};
 use emv_dataprep::order::{Frame, NoEnvelopeKey, RawOrder, parse_order};
 use emv_dataprep::output::formats::template::{TemplateFile, of_format};
 use emv_dataprep::output::formats::{apdu, chip_json, dgi_lines};
@@ -52,6 +53,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("card_data", card_data),
     ("jwe", jwe),
     ("jwk", jwk),
+    ("jws", jws),
     ("tr31", tr31),
     ("tlv", tlv),
     ("dol", dol),
@@ -189,11 +191,39 @@ pub fn jwe(data: &[u8]) -> Reached {
     if opened { Accepted } else { Refused }
 }
 
+/// As a compact JWS; and as a payload that is signed, verified, and refused when a character changes.
+pub fn jws(data: &[u8]) -> Reached {
+    let key = Ed25519Private::from_seed(&Secret::copy_of(&[1; 32])).expect("a key");
+    let sender = SigningPublicJwk::new(key.public());
+    let read = jws::Signed::read(data, "fuzz");
+    let verified = read.is_ok_and(|signed| signed.verify(&sender).is_ok());
+
+    let signed = jws::sign(&key, "fuzz", &serde_json::Map::new(), data).expect("signs");
+    let (members, payload) =
+        jws::Signed::read(signed.expose(), "fuzz").expect("reads").verify(&sender).expect("verifies");
+    assert!(members.is_empty() && payload.expose() == data);
+    let at =
+        data.iter().fold(0_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(usize::from(*b))) % signed.len();
+    let mut changed = signed.expose().to_vec();
+    changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+    let refused = jws::Signed::read(&changed, "fuzz").and_then(|signed| signed.verify(&sender)).is_err();
+    assert!(refused, "character {at} is changed");
+    if verified { Accepted } else { Refused }
+}
+
 /// A public and a private JWK: what is read is written, and read again as the same.
 pub fn jwk(data: &[u8]) -> Reached {
     let mut reached = Refused;
     if let Ok(key) = PublicJwk::from_json(data) {
         assert_eq!(PublicJwk::from_json(key.to_json().as_bytes()).as_ref(), Ok(&key));
+        reached = Accepted;
+    }
+    if let Ok(key) = SigningPublicJwk::from_json(data) {
+        assert_eq!(SigningPublicJwk::from_json(key.to_json().as_bytes()).as_ref(), Ok(&key));
+        reached = Accepted;
+    }
+    if let Ok(key) = PublicJwk::choose(data, None) {
+        assert_eq!(PublicJwk::choose(data, Some(key.kid())).as_ref(), Ok(&key));
         reached = Accepted;
     }
     if let Ok(key) = PrivateJwk::from_json(data) {

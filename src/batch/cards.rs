@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
@@ -10,8 +10,8 @@ use crate::crypto::rng::Seed;
 use crate::crypto::rsa::PrimeTagKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::issuer::SecurityModule;
-use crate::keys::{KeyRef, KeySource, PrivateJwk, jwe};
-use crate::order::{EnvelopeOpener, OpenError, RawOrder, parse_order};
+use crate::keys::{KeyRef, KeySource};
+use crate::order::{EnvelopeOpener, RawOrder, parse_order};
 use crate::output::{PoolCounts, card_line, mailer_line, return_line};
 use crate::prepare::{
     CardRequest, Context, FirstSerial, PreparedCard, Rejection, RsaKeySupply, Scripts, TransportKeys,
@@ -21,35 +21,6 @@ use crate::profile::{DestinationId, Issuer};
 use crate::store::ledger::{Again, Claim, Tag};
 
 use super::pipeline::{BlockNumber, Head, Made, Pipeline};
-
-/// Private keys that D1 encrypts card data for, by their ids.
-#[derive(Debug, Default)]
-pub struct EnvelopeKeys(BTreeMap<String, PrivateJwk>);
-
-impl EnvelopeKeys {
-    /// Adds a key under the id that `issuer.toml` gives it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Value`] if the key has another id.
-    pub fn add(&mut self, kid: &str, key: PrivateJwk) -> Result<()> {
-        if key.public().kid() != kid {
-            return Err(ErrorKind::Value("the key's kid is another one").into());
-        }
-        self.0.insert(kid.to_owned(), key);
-        Ok(())
-    }
-}
-
-impl EnvelopeOpener for EnvelopeKeys {
-    fn open(&self, compact: &str) -> std::result::Result<Zeroizing<Vec<u8>>, OpenError> {
-        let open = || {
-            let key = self.0.get(&jwe::recipient(compact).ok()?)?;
-            let (_, plaintext) = jwe::open(key, compact).ok()?;
-            Some(Zeroizing::new(plaintext.expose().to_vec()))
-        };
-        open().ok_or(OpenError::Crypto)
-    }
-}
 
 /// The pipeline of a batch: orders read by [`crate::order`], prepared by [`crate::prepare`], written by
 /// [`crate::output`].

@@ -30,6 +30,7 @@
 
 mod attempt;
 mod cards;
+mod envelope;
 mod error;
 mod finish;
 mod gate;
@@ -44,7 +45,8 @@ mod seen;
 mod tests;
 mod watch;
 
-pub use cards::{Cards, EnvelopeKeys, LedgerTags};
+pub use cards::{Cards, LedgerTags};
+pub use envelope::{EnvelopeKeys, EnvelopeKeysOn};
 pub use error::{BatchError, Exit};
 pub use finish::{Facts, KeysFrom};
 pub use gate::{KeysPart, SAMPLE, TagKeyFrom, WeakKeyGate, tag_key};

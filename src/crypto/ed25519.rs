@@ -39,6 +39,12 @@ impl Ed25519Private {
     pub fn sign(&self, context: &str, message: &[u8]) -> [u8; 64] {
         self.0.sign(&framed(context, message)).to_bytes()
     }
+
+    /// Signs the message alone, as JSON Web Signatures want it (RFC 8037, 3.1): for keys of that purpose only.
+    #[must_use]
+    pub(crate) fn sign_plain(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
 }
 
 impl fmt::Debug for Ed25519Private {
@@ -88,6 +94,15 @@ impl Ed25519Public {
     pub fn verify(&self, context: &str, message: &[u8], signature: &[u8; 64]) -> Result<()> {
         let signature = Signature::from_bytes(signature);
         let good = self.0.verify_strict(&framed(context, message), &signature);
+        good.map_err(|_| ErrorKind::Crypto("the signature is not this key's").into())
+    }
+
+    /// Whether the signature is this key's over the message alone (RFC 8037, 3.1), by the same strict rules.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Crypto`] if it is not.
+    pub(crate) fn verify_plain(&self, message: &[u8], signature: &[u8; 64]) -> Result<()> {
+        let good = self.0.verify_strict(message, &Signature::from_bytes(signature));
         good.map_err(|_| ErrorKind::Crypto("the signature is not this key's").into())
     }
 }

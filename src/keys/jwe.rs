@@ -217,3 +217,7 @@ pub(crate) fn agree(
 #[cfg(test)]
 #[path = "jwe_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "jwe_attacks.rs"]
+mod attacks;

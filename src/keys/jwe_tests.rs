@@ -3,14 +3,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::rng::{Purpose, Seed};
 
-fn rng() -> StreamRng {
+pub(super) fn rng() -> StreamRng {
     Seed::fixed([4; 32]).named_stream(b"jwe", Purpose::Envelope).rng()
 }
 
-const ALICE: &str = r#"{"kty":"EC","crv":"P-256","kid":"alice","x":"gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0","y":"SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps","d":"0_NxaRPUMQoAJt50Gz8YiTr8gRTwyEaCumd-MToTmIo"}"#;
-const BOB: &str = r#"{"kty":"EC","crv":"P-256","kid":"bob","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ","y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck","d":"VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw"}"#;
+pub(super) const ALICE: &str = r#"{"kty":"EC","crv":"P-256","kid":"alice","x":"gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0","y":"SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps","d":"0_NxaRPUMQoAJt50Gz8YiTr8gRTwyEaCumd-MToTmIo"}"#;
+pub(super) const BOB: &str = r#"{"kty":"EC","crv":"P-256","kid":"bob","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ","y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck","d":"VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw"}"#;
 
-fn key(text: &str) -> PrivateJwk {
+pub(super) fn key(text: &str) -> PrivateJwk {
     PrivateJwk::from_json(text.as_bytes()).unwrap()
 }
 
@@ -24,7 +24,7 @@ fn rfc_7518_appendix_c() {
     assert_eq!(by_alice, by_bob);
 }
 
-fn parts(sealed: &str) -> Vec<String> {
+pub(super) fn parts(sealed: &str) -> Vec<String> {
     sealed.split('.').map(str::to_owned).collect()
 }
 
@@ -33,7 +33,7 @@ fn header_of(sealed: &str) -> Value {
 }
 
 /// Seals with any header text: the attacker's pen. The key agreement is the honest one.
-fn seal_with(header: &str, plaintext: &[u8], apu: &[u8], apv: &[u8]) -> String {
+pub(super) fn seal_with(header: &str, plaintext: &[u8], apu: &[u8], apv: &[u8]) -> String {
     let (alice, bob) = (key(ALICE), key(BOB));
     let cek = agree(&alice, bob.public(), "A256GCM", apu, apv, 256).unwrap();
     let cipher = Aes256Gcm::new_from_slice(cek.expose()).unwrap();
@@ -46,13 +46,13 @@ fn seal_with(header: &str, plaintext: &[u8], apu: &[u8], apv: &[u8]) -> String {
     format!("{aad}..{}.{}.{}", b64(&[7; IV]), b64(&data), b64(&tag))
 }
 
-const EPK: &str = r#"{"kty":"EC","crv":"P-256","x":"gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0","y":"SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps"}"#;
+pub(super) const EPK: &str = r#"{"kty":"EC","crv":"P-256","x":"gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0","y":"SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps"}"#;
 
-fn honest_header(more: &str) -> String {
+pub(super) fn honest_header(more: &str) -> String {
     format!(r#"{{"alg":"ECDH-ES","enc":"A256GCM","kid":"bob","epk":{EPK}{more}}}"#)
 }
 
-fn assert_refused(sealed: &str, what: &str) {
+pub(super) fn assert_refused(sealed: &str, what: &str) {
     let error = open(&key(BOB), sealed).expect_err(what);
     assert_eq!(error, refused(), "{what}");
 }

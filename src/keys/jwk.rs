@@ -35,7 +35,7 @@ impl PublicJwk {
     ///
     /// # Errors
     /// [`ErrorKind::Format`] unless it is one JSON object with `kty` EC, `crv` P-256, `kid` of 1 to 128
-    /// characters, and `x` and `y` of a point on the curve; [`ErrorKind::KeyUsage`] for a `use` or `alg` of
+    /// characters, and `x` and `y` of a point on the curve; [`ErrorKind::KeyUsage`] for a `use`, `alg` or `key_ops` of
     /// another purpose; [`ErrorKind::KeyRefused`] for a key that carries its private part.
     pub fn from_json(text: &[u8]) -> Result<Self> {
         let mut members = strict_json::object(text)?;
@@ -48,7 +48,10 @@ impl PublicJwk {
 
     fn from_members(members: &Map<String, Value>) -> Result<Self> {
         let text = |name: &str| members.get(name).map(|v| v.as_str().unwrap_or("\0"));
-        if text("use").is_some_and(|u| u != "enc") || text("alg").is_some_and(|a| a != "ECDH-ES") {
+        if text("use").is_some_and(|u| u != "enc")
+            || text("alg").is_some_and(|a| a != "ECDH-ES")
+            || !members.get("key_ops").is_none_or(derives)
+        {
             return Err(ErrorKind::KeyUsage.into());
         }
         let kid = text("kid").filter(|k| (1..=128).contains(&k.chars().count()) && *k != "\0");
@@ -211,6 +214,14 @@ pub(super) fn point(members: &Map<String, Value>) -> Result<PublicKey> {
         .map_err(|_| ErrorKind::KeyRefused("the point is not on the curve").into())
 }
 
+/// Whether `key_ops` allows key agreement only (RFC 7517, 4.3). Many exporters leave it empty for a public key, which
+/// by itself does nothing.
+fn derives(operations: &Value) -> bool {
+    let known = |op: &Value| op == "deriveKey" || op == "deriveBits";
+    let once = |ops: &Vec<Value>| ops.len() < 2 || (ops.len() == 2 && ops.first() != ops.last());
+    operations.as_array().is_some_and(|ops| ops.iter().all(known) && once(ops))
+}
+
 /// Takes `d` out of the members; the text is wiped when dropped.
 fn take_private(members: &mut Map<String, Value>) -> Option<Zeroizing<String>> {
     match members.remove("d")? {
@@ -261,6 +272,12 @@ mod tests {
             change("\"kid\":\"bob\"", "\"kid\":\"bob\",\"use\":\"enc\",\"alg\":\"ECDH-ES\",\"x5c\":[]")
                 .is_ok()
         );
+        for ops in ["[]", r#"["deriveKey"]"#, r#"["deriveBits","deriveKey"]"#] {
+            assert!(
+                change("\"kid\":\"bob\"", &format!("\"kid\":\"bob\",\"key_ops\":{ops}")).is_ok(),
+                "{ops}"
+            );
+        }
         for (from, to) in [
             ("\"kid\":\"bob\"", "\"kid\":\"bob\",\"use\":\"sig\""),
             ("\"kid\":\"bob\"", "\"kid\":\"bob\",\"alg\":\"ES256\""),
@@ -270,6 +287,9 @@ mod tests {
             ("\"bob\"", "7"),
             ("EC", "RSA"),
             ("P-256", "P-384"),
+            ("\"kid\":\"bob\"", "\"kid\":\"bob\",\"key_ops\":[\"sign\"]"),
+            ("\"kid\":\"bob\"", "\"kid\":\"bob\",\"key_ops\":[\"deriveKey\",\"deriveKey\"]"),
+            ("\"kid\":\"bob\"", "\"kid\":\"bob\",\"key_ops\":\"deriveKey\""),
             ("_PxMQ", "_PxMR"),
             ("_PxMQ", "_PxM"),
             ("_PxMQ", "_PxMQ="),

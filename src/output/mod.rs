@@ -15,6 +15,7 @@ mod reader;
 mod recipients;
 pub mod report;
 mod seal;
+mod sender;
 mod status;
 mod weak_keys;
 
@@ -24,7 +25,8 @@ pub use manifest::{
     PoolCounts, SignatureRecord,
 };
 pub use reader::CardLine;
-pub use recipients::{Opened, Recipients, open, recipient};
+pub use recipients::{Opened, Recipients, open, open_from, recipient};
 pub use seal::{Form, Label, Sealer, Sheet, seal};
+pub use sender::Senders;
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};
 pub use weak_keys::WeakKeys;

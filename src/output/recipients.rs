@@ -3,20 +3,28 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::crypto::ed25519::Ed25519Private;
 use crate::crypto::hash::sha256;
 use crate::crypto::rng::{Purpose, Seed};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::keys::{PrivateJwk, PublicJwk, jwe};
-use crate::profile::{DestinationId, Issuer};
+use crate::profile::{DestinationId, Environment, Issuer};
+use crate::secret::Secret;
 
 use super::seal::{Label, Sealer};
+use super::sender::{self, Senders};
 
-/// The public keys of an issuer's destinations.
+/// The public keys of an issuer's destinations, and the key that signs what is sealed for them.
 #[derive(Debug, Default)]
-pub struct Recipients(BTreeMap<DestinationId, PublicJwk>);
+pub struct Recipients {
+    keys: BTreeMap<DestinationId, PublicJwk>,
+    signer: Option<Ed25519Private>,
+    must_be_signed: bool,
+}
 
 impl Recipients {
-    /// Those of the configuration. Destinations without a key are left out.
+    /// Those of the configuration. Destinations without a key are left out. Of a production issuer nothing is sealed
+    /// before [`Recipients::sign_with`].
     ///
     /// # Errors
     /// With the destination as its place: those of [`PublicJwk::from_json`].
@@ -29,18 +37,29 @@ impl Recipients {
                 keys.insert(destination.id.clone(), key);
             }
         }
-        Ok(Self(keys))
+        let must_be_signed = issuer.environment() == Environment::Production;
+        Ok(Self { keys, signer: None, must_be_signed })
+    }
+
+    /// The issuer's output key: what is sealed from now on is signed first.
+    pub fn sign_with(&mut self, signer: Ed25519Private) {
+        self.signer = Some(signer);
+    }
+
+    #[cfg(test)]
+    pub(super) const fn must_be_signed(&mut self) {
+        self.must_be_signed = true;
     }
 
     /// Adds the key of a destination.
     pub fn add(&mut self, to: DestinationId, key: PublicJwk) {
-        self.0.insert(to, key);
+        self.keys.insert(to, key);
     }
 
     /// The key of a destination.
     #[must_use]
     pub fn get(&self, to: &DestinationId) -> Option<&PublicJwk> {
-        self.0.get(to)
+        self.keys.get(to)
     }
 }
 
@@ -49,6 +68,15 @@ impl Sealer for Recipients {
         let Some(key) = self.get(to) else {
             return Err(Error::new(ErrorKind::Missing("the public key")).at(format!("destination {to}")));
         };
+        let mut header = label.members();
+        let signed = match &self.signer {
+            Some(signer) => Some(sender::sign(signer, key, &mut header, plaintext)?),
+            None if self.must_be_signed => {
+                return Err(ErrorKind::Missing("the output signing key").into());
+            }
+            None => None,
+        };
+        let plaintext = signed.as_ref().map_or(plaintext, Secret::expose);
         // With a fixed seed the same stream must never meet two plaintexts: all that tells two envelopes apart goes in.
         let line = label.line.unwrap_or(0).to_be_bytes();
         let digest = sha256(&[plaintext]);
@@ -59,7 +87,7 @@ impl Sealer for Recipients {
             name.extend_from_slice(part);
         }
         let mut rng = seed.named_stream(&name, Purpose::Envelope).rng();
-        jwe::seal(key, &label.members(), plaintext, &mut rng)
+        jwe::seal(key, &header, plaintext, &mut rng)
     }
 }
 
@@ -98,6 +126,8 @@ pub struct Opened {
     pub file: String,
     /// How many cards (mailers, returns) it holds.
     pub cards: u64,
+    /// `kid` of the key that signed it; `None` for one that is not signed. Proven only by [`open_from`] certain senders.
+    pub signer: Option<String>,
     /// Its lines, each with its end.
     pub text: Zeroizing<Vec<u8>>,
 }
@@ -116,21 +146,32 @@ pub fn recipient(sealed: &str) -> Result<String> {
     jwe::recipient(sealed.split('\n').next().unwrap_or_default())
 }
 
+/// As [`open_from`] anyone: who sealed the file is not proven.
+///
+/// # Errors
+/// Those of [`open_from`].
+pub fn open(key: &PrivateJwk, sealed: &str) -> Result<Opened> {
+    open_from(key, sealed, &Senders::Anyone)
+}
+
 /// Opens a sealed file: one envelope around all lines, or one a line.
 ///
 /// The labels in the protected headers must agree with each other, with the place of each line and with the number of
 /// lines. Whether the batch and the file are the ones that are meant is the caller's to compare.
 ///
 /// # Errors
-/// [`ErrorKind::Crypto`] if an envelope does not open; [`ErrorKind::Value`] if the labels do not agree.
-pub fn open(key: &PrivateJwk, sealed: &str) -> Result<Opened> {
+/// [`ErrorKind::Crypto`] if an envelope does not open, or its contents are not signed by one of the senders that are
+/// asked for; [`ErrorKind::Value`] if the labels do not agree.
+pub fn open_from(key: &PrivateJwk, sealed: &str, senders: &Senders) -> Result<Opened> {
     let (envelopes, each_line) = match sealed.strip_suffix('\n') {
         None => (vec![sealed], false),
         Some(lines) => (lines.split('\n').collect(), true),
     };
     let mut opened: Option<Opened> = None;
     for (envelope, number) in envelopes.iter().zip(1_u64..) {
-        let (members, plaintext) = jwe::open(key, envelope).at_with(|| format!("line {number}"))?;
+        let at = || format!("line {number}");
+        let (mut members, contents) = jwe::open(key, envelope).at_with(at)?;
+        let (plaintext, signer) = sender::open(senders, key.public(), &mut members, contents).at_with(at)?;
         let label = Label::read(&members).ok_or(ErrorKind::Value("the header carries no label"))?;
         if label.line != each_line.then_some(number) {
             return Err(ErrorKind::Value("a line stands in another place than its header says").into());
@@ -139,9 +180,12 @@ pub fn open(key: &PrivateJwk, sealed: &str) -> Result<Opened> {
             batch: label.batch.clone(),
             file: label.file.clone(),
             cards: label.cards,
+            signer: signer.clone(),
             text: Zeroizing::default(),
         });
-        if (&file.batch, &file.file, file.cards) != (&label.batch, &label.file, label.cards) {
+        if (&file.batch, &file.file, file.cards, &file.signer)
+            != (&label.batch, &label.file, label.cards, &signer)
+        {
             return Err(ErrorKind::Value("lines of different files stand together").into());
         }
         let needed = file.text.len().saturating_add(plaintext.len()).saturating_add(1);

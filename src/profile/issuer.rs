@@ -44,6 +44,7 @@ pub struct Issuer {
     pub(super) issuer_return: DestinationId,
     pub(super) secrets: Vec<SecretFile>,
     pub(super) signing_public_key: Option<Ed25519Public>,
+    pub(super) output_signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
@@ -90,6 +91,12 @@ impl Issuer {
     #[must_use]
     pub const fn signing_public_key(&self) -> Option<&Ed25519Public> {
         self.signing_public_key.as_ref()
+    }
+
+    /// The public key under which the contents of sealed files are signed.
+    #[must_use]
+    pub const fn output_signing_public_key(&self) -> Option<&Ed25519Public> {
+        self.output_signing_public_key.as_ref()
     }
 
     /// Where the ledger is, and what it lets pass.

@@ -6,9 +6,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig};
+use super::envelope_file::{self, RawEnvelope};
 use super::finding::Source;
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use crate::card::CardDate;
 use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
 use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
@@ -31,10 +33,14 @@ pub enum SecretKind {
     OdaPassword,
     /// The Ed25519 private key that signs manifests and audit logs: 32 bytes, hexadecimal.
     Signing,
+    /// The Ed25519 private key that signs what is sealed: 32 bytes, hexadecimal.
+    OutputSigning,
     /// A private JWK that D1 encrypts card data for.
     Envelope {
         /// Its key id.
         kid: String,
+        /// The last day on which a batch may start that opens orders with it.
+        until: Option<CardDate>,
     },
 }
 
@@ -72,6 +78,7 @@ pub(super) struct IssuerFile {
     pub(super) issuer_return: Option<DestinationId>,
     pub(super) secrets: Vec<SecretFile>,
     pub(super) signing_public_key: Option<Ed25519Public>,
+    pub(super) output_signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
@@ -91,6 +98,7 @@ struct File {
     pin_mailer_destination: Option<Spanned<String>>,
     issuer_return_destination: Spanned<String>,
     signing_public_key: Option<Spanned<String>>,
+    output_signing_public_key: Option<Spanned<String>>,
     secrets: Spanned<Secrets>,
     /// Folder of the pool of ready RSA keys.
     pool: Option<Spanned<String>>,
@@ -110,8 +118,9 @@ struct Secrets {
     key_block_protection_key: String,
     oda_password: Option<String>,
     signing_key: Option<String>,
+    output_signing_key: Option<String>,
     #[serde(default)]
-    envelope: BTreeMap<String, String>,
+    envelope: BTreeMap<String, Spanned<RawEnvelope>>,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +240,13 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             None
         }
     };
+    let output_signing_public_key = envelope_file::output_signing(
+        source,
+        environment,
+        file.output_signing_public_key.as_ref(),
+        files.output_signing_key.as_ref(),
+        secrets_at,
+    );
     let ledger = match file.ledger {
         None => {
             if environment == Environment::Production {
@@ -253,9 +269,8 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         vec![SecretFile { kind: SecretKind::KeyBlockProtection, path: files.key_block_protection_key }];
     secrets.extend(files.signing_key.map(|path| SecretFile { kind: SecretKind::Signing, path }));
     secrets.extend(files.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
-    secrets.extend(
-        files.envelope.into_iter().map(|(kid, path)| SecretFile { kind: SecretKind::Envelope { kid }, path }),
-    );
+    secrets.extend(files.output_signing_key.map(|path| SecretFile { kind: SecretKind::OutputSigning, path }));
+    secrets.extend(envelope_file::keys(source, files.envelope));
     let pool = match file.pool {
         None => POOL.to_owned(),
         Some(path) => {
@@ -278,6 +293,7 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         issuer_return,
         secrets,
         signing_public_key,
+        output_signing_public_key,
         ledger,
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,

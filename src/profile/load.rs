@@ -6,7 +6,9 @@ use super::check;
 use super::destination::TransportKeyConfig;
 use super::finding::{Finding, Level, Source};
 use super::issuer::{Environment, Issuer};
-use super::{format_file, issuer_file, keys_file, oda_file, plan_file, product_file, profile_file};
+use super::{
+    envelope_file, format_file, issuer_file, keys_file, oda_file, plan_file, product_file, profile_file,
+};
 use crate::card::CardDate;
 use crate::keys::{KeyIndex, KeyRef, KeyUse};
 
@@ -99,6 +101,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         issuer_return: main.issuer_return?,
         secrets: main.secrets,
         signing_public_key: main.signing_public_key,
+        output_signing_public_key: main.output_signing_public_key,
         ledger: main.ledger,
         accepted: main.accepted,
         identifiers: main.identifiers,
@@ -111,6 +114,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         formats,
     };
     check_keys(&issuer, findings);
+    envelope_file::check(&issuer, today, findings);
     for (id, (profile, places)) in &profiles {
         let path = format!("profiles/{id}.toml");
         if let Some(bytes) = files.get(&path)

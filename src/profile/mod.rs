@@ -6,6 +6,7 @@
 mod card_profile;
 mod check;
 mod destination;
+mod envelope_file;
 mod finding;
 pub mod format;
 mod format_file;

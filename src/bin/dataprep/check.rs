@@ -57,6 +57,14 @@ pub fn run(args: &Args) -> Done {
                 line: 0,
                 message: e.to_string(),
             });
+        } else if let Err(failure) = dir.recipients() {
+            findings.push(Finding {
+                level: Level::Error,
+                code: "keys",
+                file: String::new(),
+                line: 0,
+                message: failure.message,
+            });
         }
     }
     let errors = findings.iter().filter(|f| f.level == Level::Error).count();

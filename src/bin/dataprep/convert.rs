@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use emv_dataprep::batch::Exit;
 use emv_dataprep::crypto::rng::Seed;
-use emv_dataprep::output::{Label, Recipients, Sealer};
+use emv_dataprep::output::{Label, Sealer};
 use emv_dataprep::profile::DestinationId;
 use zeroize::Zeroizing;
 
 use crate::failure::{Done, Failure};
-use crate::issuer_dir::IssuerDir;
-use crate::terminal;
+use crate::issuer_dir::{IssuerDir, Signer};
+use crate::{issuer_dir, terminal};
 use shape::Shape;
 
 /// Write prepared cards in a format of a bureau, or read one back
@@ -39,6 +39,10 @@ pub struct Args {
     /// Private JWK that opens FILE
     #[arg(long, value_name = "JWK")]
     key: Option<PathBuf>,
+    /// Refuse a FILE that none of these senders signed: public JWK, or 64 hexadecimal digits; default what the issuer
+    /// directory says
+    #[arg(long = "signer", value_name = "JWK|HEX", requires = "key")]
+    signers: Vec<Signer>,
     /// Write a new file, sealed for the destination of the cards; without it: clear on standard output
     #[arg(long, value_name = "FILE", requires = "issuer")]
     out: Option<PathBuf>,
@@ -60,7 +64,10 @@ pub fn run(args: &Args) -> Done {
     if let Some(out) = args.out.as_ref().filter(|out| out.exists()) {
         return Err(Failure::usage(format!("{}: the file is there already", out.display())));
     }
-    let given = input::read(&args.file, args.key.as_deref())?;
+    let given = match &args.key {
+        None => input::clear(&args.file)?,
+        Some(key) => input::sealed(&args.file, key, &issuer_dir::senders(dir.as_ref(), &args.signers)?)?,
+    };
     let work = shape::Work { dir: dir.as_ref(), seed: Seed::from_os()? };
     let made = work.convert(&given.text, &args.from, &args.to).map_err(|e| match e {
         shape::Stop::Failure(failure) => failure,
@@ -97,7 +104,7 @@ fn sealed(
     let file = name.ok_or_else(|| Failure::usage("--out: a file name in UTF-8"))?.to_owned();
     let cards = bytes.iter().filter(|b| **b == b'\n').count() as u64;
     let label = Label { batch: batch.to_owned(), file, line: None, cards };
-    let text = Recipients::of(&dir.issuer)?.seal(to, &label, bytes, seed)?;
+    let text = dir.recipients()?.seal(to, &label, bytes, seed)?;
     Ok(Zeroizing::new(text.into_bytes()))
 }
 

@@ -31,6 +31,8 @@ pub struct Args {
 enum Command {
     Wrap(Wrap),
     Signing(Signing),
+    #[command(flatten)]
+    Envelope(crate::envelope::Command),
 }
 
 /// Make the key that signs manifests and audit logs: prints the lines for issuer.toml
@@ -98,6 +100,7 @@ pub fn run(args: &Args) -> Done {
     match &args.command {
         Command::Wrap(args) => wrap_key(args),
         Command::Signing(args) => signing(args),
+        Command::Envelope(command) => crate::envelope::run(command),
     }
 }
 

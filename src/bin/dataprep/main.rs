@@ -8,6 +8,7 @@ mod check;
 mod convert;
 mod demo;
 mod demo_command;
+mod envelope;
 mod failure;
 mod inspect;
 mod issuer_dir;

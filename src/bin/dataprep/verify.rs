@@ -17,7 +17,7 @@ use emv_dataprep::verify::{FileEntry, Manifest, Outcome, Outcomes, Tally};
 
 use crate::audit;
 use crate::failure::{Done, Failure};
-use crate::issuer_dir::{self, IssuerDir};
+use crate::issuer_dir::{self, IssuerDir, Signer};
 use crate::{self_test, terminal};
 
 /// Check every card of a batch, every file and every order, by code that shares nothing with what made them
@@ -34,6 +34,9 @@ pub struct Args {
     /// Private JWK of a destination; once for each
     #[arg(long = "key", value_name = "JWK")]
     pub keys: Vec<PathBuf>,
+    /// Public key of a sender of sealed files, beside the issuer directory's: public JWK, or 64 hexadecimal digits
+    #[arg(long = "signer", value_name = "JWK|HEX")]
+    pub signers: Vec<Signer>,
     /// One JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -76,6 +79,8 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
         holders.insert(key.public().kid().to_owned(), key);
     }
 
+    let senders = issuer_dir::senders(Some(&dir), &args.signers)?;
+
     let mut tally = Tally::default();
     let whole = output::Manifest::read(&text);
     let outcome = match &whole {
@@ -116,6 +121,7 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
         layout: &layout,
         batch: &whole.batch,
         holders: &holders,
+        senders: &senders,
         facts: context::Facts::new(&dir, &whole)?,
     };
     witness.all(&manifest, &good, &mut outcomes, &mut tally)?;

@@ -65,11 +65,11 @@ impl IssuerDir {
         self.open_oda(&mut ring)?;
         let mut envelopes = EnvelopeKeys::default();
         for file in self.issuer.secret_files() {
-            if let SecretKind::Envelope { kid } = &file.kind {
+            if let SecretKind::Envelope { kid, until } = &file.kind {
                 let path = self.root.join(&file.path);
                 let text = read_secret(&path)?;
                 let key = PrivateJwk::from_json(text.expose());
-                let added = key.and_then(|key| envelopes.add(kid, key));
+                let added = key.and_then(|key| envelopes.add_until(kid, key, *until));
                 added.map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
             }
         }

@@ -1,6 +1,7 @@
 //! An issuer directory on disk: its text files, its secrets, its keys.
 
 mod keys;
+mod output;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use emv_dataprep::profile::{Environment, Files, Finding, Issuer, Level};
 use crate::failure::Failure;
 
 pub use keys::OpenKeys;
+pub use output::{Signer, senders};
 use read::read_files;
 pub use read::{read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
 

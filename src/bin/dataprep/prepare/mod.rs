@@ -17,7 +17,7 @@ use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rng::Seed;
-use emv_dataprep::output::{Manifest, Recipients, Sealer};
+use emv_dataprep::output::{Manifest, Sealer};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
 use emv_dataprep::store::Store;
 use emv_dataprep::store::audit::{Event, Text};
@@ -100,7 +100,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     let resume = if args.resume { Resume::Yes } else { Resume::No };
     batch::check_folder(&args.out, &Store::default(), resume)?;
     let keys = dir.open_keys(backend)?;
-    let recipients = Recipients::of(&dir.issuer)?;
+    let recipients = dir.recipients()?;
     if !args.plain
         && let Some(open) = dir.issuer.destinations().find(|d| recipients.get(&d.id).is_none())
     {
@@ -181,11 +181,12 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     let tag_key = weak_keys::tag_key(&job, seed.as_ref(), tags.as_ref())?;
     let compared = ledger.as_ref().filter(|_| seed.is_none());
     let gate = weak_keys::gate(&tag_key, &dir, &keys, &supply, compared)?;
+    let today = Start::read(&job.job.started)?.today;
     let cards = Cards {
         issuer: &dir.issuer,
         module: &keys.module,
-        opener: &keys.envelopes,
-        today: Start::read(&job.job.started)?.today,
+        opener: &keys.envelopes.on(today),
+        today,
         backend,
         scripts: Scripts::Build,
         supply: supply.as_supply(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emv_dataprep::output;
+use emv_dataprep::output::{self, Senders};
 use emv_dataprep::verify::{
     CardContext, CardLine, FileEntry, Given, IssuerReturn, Manifest, Outcome, Outcomes, OuterPinBlock, Tally,
     verify_card, verify_line,
@@ -21,6 +21,7 @@ pub struct Witness<'a> {
     pub layout: &'a Layout,
     pub batch: &'a str,
     pub holders: &'a Holders,
+    pub senders: &'a Senders,
     pub facts: Facts<'a>,
 }
 
@@ -191,8 +192,12 @@ impl Witness<'_> {
                 }
                 return Ok(None);
             };
-            let opened = match output::open(key, text) {
+            let opened = match output::open_from(key, text, self.senders) {
                 Ok(opened) => opened,
+                // Whoever opens it without asking for a sender is told the difference.
+                Err(_) if output::open(key, text).is_ok() => {
+                    return fail("the file is not signed by the issuer's output key");
+                }
                 Err(_) => return fail("the file does not open"),
             };
             if opened.batch != self.batch || opened.file != file.path {
