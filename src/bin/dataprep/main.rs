@@ -11,6 +11,7 @@ mod demo_command;
 mod failure;
 mod inspect;
 mod issuer_dir;
+mod issuer_key;
 mod journal;
 mod keys;
 mod open;
@@ -19,6 +20,7 @@ mod prepare;
 mod progress;
 mod self_test;
 mod terminal;
+mod test_ca;
 mod verify;
 
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Command {
     Pool(pool::Args),
     Bench(bench::Args),
     Audit(audit::Args),
+    IssuerKey(issuer_key::Args),
+    TestCa(test_ca::Args),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +82,8 @@ fn main() -> ExitCode {
         Command::Pool(args) => pool::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::IssuerKey(args) => issuer_key::run(&args),
+        Command::TestCa(args) => test_ca::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 
 pub use keys::OpenKeys;
 use read::read_files;
-pub use read::{read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
+pub use read::{der_of, read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
 
 /// An issuer directory whose configuration is good.
 pub struct IssuerDir {
