@@ -240,6 +240,12 @@ impl Issuer {
         &self.secrets
     }
 
+    /// Months before the end of an issuer certificate or a CA key from which on it is a warning.
+    #[must_use]
+    pub const fn expiry_warning_months(&self) -> u16 {
+        self.expiry_warning_months
+    }
+
     /// The folder of the pool of ready RSA keys, relative to the issuer directory.
     #[must_use]
     pub fn pool_folder(&self) -> &str {

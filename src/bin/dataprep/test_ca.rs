@@ -19,7 +19,9 @@ use crate::{issuer_dir, self_test, terminal};
 
 /// Play the certification authority of a test scheme
 #[derive(clap::Args)]
-#[command(after_help = "Example: dataprep test-ca new --out test-ca --rid F000000001 --index F1 --expiry 3612")]
+#[command(
+    after_help = "Example: dataprep test-ca new --out test-ca --rid F000000001 --index F1 --expiry 3612"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -33,7 +35,9 @@ enum Command {
 
 /// Make a CA key of a test scheme: its private key and its public file
 #[derive(clap::Args)]
-#[command(after_help = "Example: dataprep test-ca new --out test-ca --rid F000000001 --index F1 --expiry 3612")]
+#[command(
+    after_help = "Example: dataprep test-ca new --out test-ca --rid F000000001 --index F1 --expiry 3612"
+)]
 struct New {
     /// The new folder
     #[arg(long, value_name = "DIR")]
@@ -104,7 +108,9 @@ pub fn run(args: &Args) -> Done {
 fn new(args: &New) -> Done {
     // ISO/IEC 7816-5: A is the international category of registered providers, D the national one.
     if matches!(args.rid.0, [0xA0..=0xAF | 0xD0..=0xDF, ..]) && !args.registered_rid {
-        return Err(Failure::refused("this RID belongs to a registered scheme: --registered-rid says that it is meant"));
+        return Err(Failure::refused(
+            "this RID belongs to a registered scheme: --registered-rid says that it is meant",
+        ));
     }
     Expiry::from_yymm(&args.expiry).map_err(|e| Failure::usage(format!("--expiry: {e}")))?;
     let exponent = if args.exponent_three { Exponent::THREE } else { Exponent::F4 };

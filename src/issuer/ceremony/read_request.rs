@@ -31,7 +31,15 @@ impl ReadRequest {
     /// A request that says no more than the key (PKCS#10).
     #[must_use]
     pub const fn of_key(key: RsaPublic) -> Self {
-        Self { identifier: None, service_id: None, tracking: None, key_index: None, serial: None, expiry: None, key }
+        Self {
+            identifier: None,
+            service_id: None,
+            tracking: None,
+            key_index: None,
+            serial: None,
+            expiry: None,
+            key,
+        }
     }
 }
 

@@ -52,6 +52,12 @@ impl IssuerDir {
         Err(Failure::refused(format!("{what} is for an issuer whose environment is test")))
     }
 
+    /// Issuer certificates and CA keys that have ended or end soon.
+    pub fn ending(&self, today: CardDate) -> Vec<Finding> {
+        let (_, findings) = Issuer::check(&self.files, Some(today));
+        findings.into_iter().filter(|f| ["ca-key", "issuer-certificate"].contains(&f.code)).collect()
+    }
+
     /// SHA-256 of every configuration file.
     pub fn digests(&self) -> Vec<FileDigest> {
         let digest = |(path, bytes): (&String, &Vec<u8>)| FileDigest {

@@ -79,7 +79,8 @@ impl Folder {
     }
 
     pub(super) fn write_pending(&self, pending: &Pending) -> Result<(), Failure> {
-        let text = toml::to_string(pending).map_err(|_| Failure::refused("pending.toml cannot be written"))?;
+        let text =
+            toml::to_string(pending).map_err(|_| Failure::refused("pending.toml cannot be written"))?;
         self.publish(PENDING, text.as_bytes())
     }
 
@@ -95,7 +96,8 @@ impl Folder {
     pub(super) fn certified_text(&self) -> Result<Option<String>, Failure> {
         let Some(bytes) = self.store.read(&self.file(CERTIFIED))? else { return Ok(None) };
         let text = String::from_utf8(bytes);
-        text.map(Some).map_err(|_| Failure::refused(format!("{}: is not text", self.file(CERTIFIED).display())))
+        text.map(Some)
+            .map_err(|_| Failure::refused(format!("{}: is not text", self.file(CERTIFIED).display())))
     }
 
     /// A whole file or none, in the place of what stood there.
@@ -129,7 +131,8 @@ impl Folder {
 pub(super) fn read_pending(store: &Store, folder: &Path) -> Result<Option<Pending>, Failure> {
     let path = folder.join(PENDING);
     let Some(bytes) = store.read(&path)? else { return Ok(None) };
-    let pending: Option<Pending> = std::str::from_utf8(&bytes).ok().and_then(|text| toml::from_str(text).ok());
+    let pending: Option<Pending> =
+        std::str::from_utf8(&bytes).ok().and_then(|text| toml::from_str(text).ok());
     let pending = pending.filter(|p| p.version == 1 && !p.private_key.contains(['/', '\\']));
     pending.map(Some).ok_or_else(|| Failure::refused(format!("{}: cannot be read", path.display())))
 }

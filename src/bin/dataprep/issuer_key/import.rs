@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use emv_dataprep::batch::Exit;
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::issuer::ceremony::{CaResponse, ResponseLayout};
-use emv_dataprep::profile::OdaKey;
+use emv_dataprep::profile::{Issuer, Level, OdaKey};
 
 use super::folder::Folder;
 use super::request::digits;
@@ -77,9 +77,13 @@ pub(super) fn run(args: &Args) -> Done {
         && sent.expiry != read.key.expiry.yymm()
     {
         let end = read.key.expiry.yymm();
-        terminal::say(&format!("warning: the request asked for {}, the certificate ends {end} (YYMM)", sent.expiry));
+        terminal::say(&format!(
+            "warning: the request asked for {}, the certificate ends {end} (YYMM)",
+            sent.expiry
+        ));
     }
     let text = oda_text(args, &folder, &ca, &read, certified)?;
+    check_directory(&folder, &text)?;
     folder.write_certified(&text)?;
     finish(&folder, &identifier)?;
     terminal::say(&format!(
@@ -91,6 +95,17 @@ pub(super) fn run(args: &Args) -> Done {
     ));
     terminal::say("the issuer directory has changed: where officers sign it, it must be signed again");
     Ok(Exit::Done)
+}
+
+/// With the certificate the issuer directory must be as good as without: else nothing is written.
+fn check_directory(folder: &Folder, text: &str) -> Result<(), Failure> {
+    let mut files = folder.dir.files.clone();
+    files.insert(format!("oda/{}/oda.toml", folder.index), text.as_bytes().to_vec());
+    Issuer::load(&files).map(drop).map_err(|findings| {
+        let errors = findings.iter().filter(|f| f.level == Level::Error);
+        let lines: String = errors.map(|finding| format!("\n  {finding}")).collect();
+        Failure::refused(format!("with this certificate the configuration would be refused:{lines}"))
+    })
 }
 
 /// Takes the request from the list, and the list away with the last.
@@ -160,7 +175,12 @@ fn head(folder: &Folder, ca: &CaFile) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn table(text: &mut String, identifier: &str, ca_index: &str, [certificate, remainder, exponent]: [&Vec<u8>; 3]) {
+fn table(
+    text: &mut String,
+    identifier: &str,
+    ca_index: &str,
+    [certificate, remainder, exponent]: [&Vec<u8>; 3],
+) {
     let _ = write!(
         text,
         "\n[[certificate]]\nissuer_identifier = \"{identifier}\"\nca_index = \"{ca_index}\"\ncertificate = \"{}\"\n",

@@ -73,7 +73,7 @@ pub struct CaFile {
 struct RawCa {
     version: u32,
     rid: String,
-    index: KeyIndex,
+    index: String,
     modulus: String,
     exponent: String,
     checksum: Option<String>,
@@ -96,11 +96,14 @@ impl CaFile {
         let given = [raw.checksum.as_deref(), published].into_iter().flatten();
         let checksums = given.map(|text| hex("checksum", text)).collect::<Result<Vec<_>, _>>()?;
         let [first, rest @ ..] = checksums.as_slice() else {
-            return Err(at("no checksum: give the one that the scheme publishes with --ca-checksum".to_owned()));
+            return Err(at(
+                "no checksum: give the one that the scheme publishes with --ca-checksum".to_owned()
+            ));
         };
         let rid = rid(&raw.rid).map_err(|e| at(format!("rid: {e}")))?;
         let (modulus, exponent) = (hex("modulus", &raw.modulus)?, hex("exponent", &raw.exponent)?);
-        let index = CaKeyIndex(raw.index.0);
+        let index: KeyIndex = raw.index.parse().map_err(|e| at(format!("index: {e}")))?;
+        let index = CaKeyIndex(index.0);
         let key = CaPublicKey::with_checksum(rid, index, &modulus, &exponent, first);
         let key = key.map_err(|e| at(e.to_string()))?;
         if rest.iter().any(|other| other != first) {

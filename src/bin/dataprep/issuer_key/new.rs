@@ -62,7 +62,8 @@ pub(super) fn run(args: &Args) -> Done {
     let key = match (&args.adopt, args.bits, args.exponent) {
         (Some(_), _, _) => adopted(args)?,
         (None, Some(bits), Some(exponent)) => {
-            let spec = KeySpec::in_bytes(bits, exponent).map_err(|e| Failure::usage(format!("--bits: {e}")))?;
+            let spec =
+                KeySpec::in_bytes(bits, exponent).map_err(|e| Failure::usage(format!("--bits: {e}")))?;
             let stream = Seed::from_os()?.named_stream(b"issuer-key new", Purpose::TestIssuer);
             generate(spec, &stream)?
         }
@@ -113,7 +114,8 @@ fn adopted(args: &Args) -> Result<RsaPrivate, Failure> {
         .ok_or_else(|| Failure::refused(format!("{}: is not PEM or DER", path.display())))?;
     if let Some(word) = &args.adopt_password {
         let word = read_secret(word)?;
-        return RsaPrivate::from_pkcs8_encrypted(&der, &Secret::copy_of(word.expose().trim_ascii())).map_err(at);
+        return RsaPrivate::from_pkcs8_encrypted(&der, &Secret::copy_of(word.expose().trim_ascii()))
+            .map_err(at);
     }
     RsaPrivate::from_pkcs8(&der).or_else(|_| RsaPrivate::from_pkcs8(&pkcs8_of_pkcs1(&der))).map_err(at)
 }
@@ -122,7 +124,8 @@ fn adopted(args: &Args) -> Result<RsaPrivate, Failure> {
 fn pkcs8_of_pkcs1(key: &[u8]) -> Zeroizing<Vec<u8>> {
     /// version 0, rsaEncryption with NULL.
     const HEAD: [u8; 18] = [
-        0x02, 0x01, 0x00, 0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01, 0x05, 0x00,
+        0x02, 0x01, 0x00, 0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01, 0x05,
+        0x00,
     ];
     let length = |len: usize| [0x82, (len >> 8) as u8, len as u8];
     let mut out = Zeroizing::new(Vec::with_capacity(key.len() + 64));

@@ -95,9 +95,8 @@ impl TemplateFile {
         if raw.version != 1 {
             return Err(at("a version that this program does not know".to_owned()));
         }
-        let parse = |name: &str, text: &str| {
-            text.parse::<RequestTemplate>().map_err(|e| at(format!("{name}: {e}")))
-        };
+        let parse =
+            |name: &str, text: &str| text.parse::<RequestTemplate>().map_err(|e| at(format!("{name}: {e}")));
         Ok(Self {
             request: parse("request", &raw.request)?,
             head: raw.self_certificate.map(|text| parse("self_certificate", &text)).transpose()?,
@@ -159,7 +158,10 @@ pub(super) fn run(args: &Args) -> Done {
         name.push(".hash");
         write(Path::new(&name), &hash)?;
     }
-    terminal::say(&format!("{}: send it to the scheme; tell it this SHA-256 by another way", args.out.display()));
+    terminal::say(&format!(
+        "{}: send it to the scheme; tell it this SHA-256 by another way",
+        args.out.display()
+    ));
     terminal::say("next: dataprep issuer-key import, with the scheme's response");
     terminal::give(format!("{digest}\n").as_bytes())?;
     Ok(Exit::Done)

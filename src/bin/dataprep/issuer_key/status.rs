@@ -61,7 +61,9 @@ pub(super) fn run(args: &Args) -> Done {
             oda.rid,
             oda.modulus_len() * 8,
             ca.map(|ca| ca.index().to_string()).unwrap_or_default(),
-            oda.ca_expiry.map(|end| format!(" ends {} ({})", end.yymm(), ca_state.unwrap_or_default())).unwrap_or_default(),
+            oda.ca_expiry
+                .map(|end| format!(" ends {} ({})", end.yymm(), ca_state.unwrap_or_default()))
+                .unwrap_or_default(),
         ));
         let mut certificates = Vec::new();
         for certificate in &oda.certificates {
