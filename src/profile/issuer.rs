@@ -49,6 +49,7 @@ pub struct Issuer {
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
+    pub(super) expiry_warning_months: u16,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
@@ -244,6 +245,12 @@ impl Issuer {
     #[must_use]
     pub fn secret_files(&self) -> &[SecretFile] {
         &self.secrets
+    }
+
+    /// Months before the end of an issuer certificate or a CA key from which on it is a warning.
+    #[must_use]
+    pub const fn expiry_warning_months(&self) -> u16 {
+        self.expiry_warning_months
     }
 
     /// The folder of the pool of ready RSA keys, relative to the issuer directory.

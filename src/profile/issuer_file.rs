@@ -83,7 +83,11 @@ pub(super) struct IssuerFile {
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
+    pub(super) expiry_warning_months: u16,
 }
+
+/// Months before the end of an issuer certificate or a CA key from which on it is a warning.
+pub(super) const EXPIRY_WARNING_MONTHS: u16 = 6;
 
 /// The folder of the key pool when the file names none.
 const POOL: &str = "pool";
@@ -102,6 +106,8 @@ struct File {
     secrets: Spanned<Secrets>,
     /// Folder of the pool of ready RSA keys.
     pool: Option<Spanned<String>>,
+    /// Months.
+    expiry_warning_months: Option<Spanned<u16>>,
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
@@ -283,8 +289,13 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             path.into_inner()
         }
     };
+    let months = file.expiry_warning_months.as_ref().map_or(EXPIRY_WARNING_MONTHS, |m| *m.get_ref());
+    if let Some(said) = file.expiry_warning_months.filter(|m| !(1..=120).contains(m.get_ref())) {
+        source.error(said.span().start, "value", "expiry_warning_months: 1 to 120");
+    }
     Some(IssuerFile {
         pool,
+        expiry_warning_months: months,
         id,
         environment,
         destinations,

@@ -30,6 +30,7 @@ pub(super) fn load(files: &Files, today: Option<CardDate>) -> (Option<Issuer>, V
 fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> Option<Issuer> {
     let main = one(files, "issuer.toml", findings, issuer_file::read).flatten();
     let keys = one(files, "keys.toml", findings, keys_file::read).unwrap_or_default();
+    let months = main.as_ref().map_or(issuer_file::EXPIRY_WARNING_MONTHS, |m| m.expiry_warning_months);
     let mut oda = BTreeMap::new();
     let mut products = BTreeMap::new();
     let mut profiles = BTreeMap::new();
@@ -55,7 +56,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
                 };
                 if file == "oda.toml"
                     && let Some(mut source) = Source::new(path, bytes, findings)
-                    && let Some(key) = oda_file::read(&mut source, index, today)
+                    && let Some(key) = oda_file::read(&mut source, index, today, months)
                 {
                     oda.insert(index, key);
                 }
@@ -106,6 +107,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         accepted: main.accepted,
         identifiers: main.identifiers,
         pool: main.pool,
+        expiry_warning_months: main.expiry_warning_months,
         products,
         profiles: BTreeMap::new(),
         script_plans,

@@ -18,6 +18,8 @@ pub struct OdaKey {
     pub rid: Rid,
     /// Where the private key stands, relative to the issuer directory (PKCS#8 PBES2, PEM or DER).
     pub private_key_file: String,
+    /// Last month of the CA key, when the file says it.
+    pub ca_expiry: Option<Expiry>,
     /// One for each issuer identifier, longest identifier first.
     pub certificates: Vec<OdaCertificate>,
 }
@@ -83,11 +85,12 @@ struct Certificate {
     exponent: Spanned<String>,
 }
 
-/// Reads one `oda.toml`. `today` (when known) turns ended and soon-ending keys into findings.
+/// Reads one `oda.toml`. `today` (when known) turns keys that have ended, or end within so many `months`, into findings.
 pub(super) fn read(
     source: &mut Source<'_>,
     index: KeyIndex,
     today: Option<crate::card::CardDate>,
+    months: u16,
 ) -> Option<OdaKey> {
     let file = source.parse::<File>()?;
     source.check_version(&file.version);
@@ -107,8 +110,8 @@ pub(super) fn read(
             Ok(end) => {
                 match today {
                     Some(today) if !end.covers(today) => source.warning(at, "ca-key", "the CA key has ended"),
-                    Some(today) if months_between(today, end) <= 6 => {
-                        source.warning(at, "ca-key", "the CA key ends within six months");
+                    Some(today) if months_between(today, end) <= i32::from(months) => {
+                        source.warning(at, "ca-key", format!("the CA key ends within {months} months"));
                     }
                     _ => {}
                 }
@@ -155,8 +158,9 @@ pub(super) fn read(
         if let Some(today) = today {
             if !read.expiry.covers(today) {
                 source.warning(at, "issuer-certificate", "the issuer certificate has ended");
-            } else if months_between(today, read.expiry) <= 6 {
-                source.warning(at, "issuer-certificate", "the issuer certificate ends within six months");
+            } else if months_between(today, read.expiry) <= i32::from(months) {
+                let text = format!("the issuer certificate ends within {months} months");
+                source.warning(at, "issuer-certificate", text);
             }
         }
         certificates.push(OdaCertificate {
@@ -180,7 +184,7 @@ pub(super) fn read(
     if file.private_key.get_ref().contains(['/', '\\']) {
         source.error(file.private_key.span().start, "value", "private_key: a file name in the same folder");
     }
-    Some(OdaKey { index, rid, private_key_file, certificates })
+    Some(OdaKey { index, rid, private_key_file, ca_expiry, certificates })
 }
 
 fn months_between(today: crate::card::CardDate, end: Expiry) -> i32 {

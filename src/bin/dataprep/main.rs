@@ -12,6 +12,7 @@ mod envelope;
 mod failure;
 mod inspect;
 mod issuer_dir;
+mod issuer_key;
 mod journal;
 mod keys;
 mod open;
@@ -20,6 +21,7 @@ mod prepare;
 mod progress;
 mod self_test;
 mod terminal;
+mod test_ca;
 mod verify;
 
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ enum Command {
     Pool(pool::Args),
     Bench(bench::Args),
     Audit(audit::Args),
+    IssuerKey(issuer_key::Args),
+    TestCa(test_ca::Args),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +83,8 @@ fn main() -> ExitCode {
         Command::Pool(args) => pool::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::IssuerKey(args) => issuer_key::run(&args),
+        Command::TestCa(args) => test_ca::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

@@ -7,7 +7,8 @@
 //! (random probable primes); EMV's sizes and e = 3 lie outside of what FIPS approves, so no approved mode
 //! is claimed.
 //!
-//! A key has `bits` bits and the public exponent e; each prime has h = `bits` / 2 bits, a multiple of 8. S
+//! A key has `bits` bits and the public exponent e; each prime has h = `bits` / 2 bits, a multiple of 8 (of 4 for an
+//! issuer's key of an odd number of bytes: h / 8 is rounded up below, and the four highest bits drawn are cleared). S
 //! is the key's stream; S(a, b, …) is its sub-stream of that path ([`CardStream::sub`]).
 //!
 //! **Key.** For attempt k = 0, 1, …:
@@ -103,13 +104,21 @@ impl KeySpec {
     /// # Errors
     /// [`ErrorKind::Length`] for another size, [`ErrorKind::Value`] for another exponent.
     pub fn new(bits: usize, exponent: Exponent) -> Result<Self> {
-        if !(512..=1984).contains(&bits) || !bits.is_multiple_of(16) {
-            return Err(ErrorKind::Length {
-                expected: "512 to 1984 in steps of 16",
-                found: bits,
-                unit: "bits",
-            }
-            .into());
+        Self::in_steps(bits, exponent, 16, "512 to 1984 in steps of 16")
+    }
+
+    /// A key of any number of whole bytes, 512 to 1984 bits: an issuer's key, whose length its scheme sets. With an odd
+    /// number of bytes no vector kernel serves it; [`generate_batch`] makes it on the portable path.
+    ///
+    /// # Errors
+    /// As [`KeySpec::new`].
+    pub fn in_bytes(bits: usize, exponent: Exponent) -> Result<Self> {
+        Self::in_steps(bits, exponent, 8, "512 to 1984 in steps of 8")
+    }
+
+    fn in_steps(bits: usize, exponent: Exponent, step: usize, expected: &'static str) -> Result<Self> {
+        if !(512..=1984).contains(&bits) || !bits.is_multiple_of(step) {
+            return Err(ErrorKind::Length { expected, found: bits, unit: "bits" }.into());
         }
         if exponent != Exponent::THREE && exponent != Exponent::F4 {
             return Err(ErrorKind::Value("the exponent is neither 3 nor 65537").into());
@@ -216,7 +225,7 @@ fn finish(
     if !sample::far_apart(p, q, bits) {
         return Ok(None);
     }
-    let len = bits / 8;
+    let len = bits.div_ceil(8);
     let key = RsaPrivate::from_primes(&sample::to_be(p, len), &sample::to_be(q, len), spec.exponent())?;
     if !within_bounds(spec, &key)? {
         return Ok(None);

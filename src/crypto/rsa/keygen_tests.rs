@@ -113,6 +113,27 @@ fn the_procedure_is_pinned() {
     assert_eq!(digests, ["B02B4230D1F110E1", "1E92D0C5FC8BF85A", "60DC479E66A344C2", "F5538854B7EFCD2B"]);
 }
 
+/// Keys of an odd number of bytes: the same on every backend, of exactly the length asked for, good for import.
+#[test]
+fn keys_of_any_number_of_bytes() {
+    for (bits, exponent) in [(520, Exponent::F4), (1000, Exponent::THREE), (1976, Exponent::F4)] {
+        let spec = KeySpec::in_bytes(bits, exponent).unwrap();
+        let stream = stream("odd");
+        let key = generate(spec, &stream).unwrap();
+        assert_eq!((key.public().bits(), key.public().len()), (bits, bits / 8));
+        assert_eq!(key.p().expose()[0] & 0xF0, 0, "half of a byte");
+        key.check().unwrap();
+        for backend in [Backend::Plain, Backend::Portable, Backend::detect()] {
+            if bits > 1000 && backend == Backend::Plain {
+                continue;
+            }
+            let made = generate_batch(backend, &[(spec, &stream)]).remove(0).unwrap();
+            assert_eq!(made.public(), key.public(), "{backend}");
+        }
+    }
+    assert!(KeySpec::in_bytes(516, Exponent::F4).is_err() && KeySpec::in_bytes(1992, Exponent::F4).is_err());
+}
+
 #[test]
 fn sizes_and_exponents_outside_the_range_are_refused() {
     for bits in [0, 496, 520, 2000, 2048] {

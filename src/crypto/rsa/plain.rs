@@ -29,7 +29,7 @@ pub(super) fn generate(spec: &KeySpec, stream: &CardStream) -> Result<RsaPrivate
         if !sample::far_apart(&p, &q, bits) {
             continue;
         }
-        let [p, q] = [p, q].map(|words| sample::to_be(&words, bits / 8));
+        let [p, q] = [p, q].map(|words| sample::to_be(&words, bits.div_ceil(8)));
         let key = RsaPrivate::from_primes(&p, &q, spec.exponent())?;
         if !keygen::within_bounds(spec, &key)? {
             continue;
@@ -65,7 +65,7 @@ pub(super) fn prime(
 /// Whether the candidate n has gcd(e, n - 1) = 1 and passes all rounds of Miller-Rabin.
 fn passes(spec: &KeySpec, words: &Words, bases: &mut Bases) -> Result<bool> {
     let bits = spec.prime_bits();
-    let n = num::from_be(&sample::to_be(words, bits / 8), 0)?;
+    let n = num::from_be(&sample::to_be(words, bits.div_ceil(8)), 0)?;
     let less_one = num::less_one(&n);
     if num::rem_small(&less_one, spec.exponent().get())? == 0 {
         return Ok(false);
@@ -80,7 +80,7 @@ fn passes(spec: &KeySpec, words: &Words, bases: &mut Bases) -> Result<bool> {
     let params = BoxedMontyParams::new(num::odd(&n)?);
     for _ in 0..rounds(bits) {
         let mut base = Zeroizing::new(bases.next(words, bits));
-        let number = num::from_be(&sample::to_be(&base, bits / 8), 0)?;
+        let number = num::from_be(&sample::to_be(&base, bits.div_ceil(8)), 0)?;
         base.zeroize();
         if !round(&number, &odd_part, twos, &less_one, &params) {
             return Ok(false);

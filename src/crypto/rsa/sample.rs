@@ -134,10 +134,13 @@ impl Bases {
     }
 }
 
-/// `bits / 8` bytes of the stream as a big-endian number.
+/// `bits / 8` bytes, rounded up, of the stream as a big-endian number of at most `bits` bits.
 fn draw_words(rng: &mut StreamRng, bits: usize) -> Words {
-    let mut bytes = Zeroizing::new(vec![0; bits / 8]);
+    let mut bytes = Zeroizing::new(vec![0; bits.div_ceil(8)]);
     rng.fill(&mut bytes);
+    if let (Some(first), false) = (bytes.first_mut(), bits.is_multiple_of(8)) {
+        *first &= (1 << (bits % 8)) - 1;
+    }
     from_be(&bytes)
 }
 

@@ -65,7 +65,8 @@ pub(super) fn generate_batch<E: Engine>(
             continue;
         }
         let streams: Vec<&CardStream> = group.iter().map(|i| jobs[*i].1).collect();
-        let keys = match engine(spec.prime_bits()) {
+        let has_lanes = spec.prime_bits().is_multiple_of(8);
+        let keys = match engine(spec.prime_bits()).filter(|_| has_lanes) {
             Some(engine) => attempt_group(&engine, spec, &streams, attempt),
             None => streams.iter().map(|stream| Some(super::generate(*spec, stream))).collect(),
         };

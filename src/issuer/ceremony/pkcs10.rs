@@ -75,6 +75,58 @@ pub fn assemble(info: &[u8], key: &RsaPublic, signature: &[u8]) -> Result<Vec<u8
     der(0x30, &[info, SHA256_WITH_RSA, &bits])
 }
 
+/// The key of a request in DER, whose signature is checked with it. The subject and the attributes are not read.
+///
+/// # Errors
+/// [`ErrorKind::Format`] for anything but a PKCS#10 request of an RSA key with `sha256WithRSAEncryption`;
+/// [`ErrorKind::Crypto`] for a wrong signature.
+pub fn read(request: &[u8]) -> Result<RsaPublic> {
+    let malformed = || ErrorKind::Format("a PKCS#10 request of an RSA key");
+    let (whole, rest) = value(request, 0x30).ok_or_else(malformed)?;
+    let (info_value, after) = value(whole, 0x30).ok_or_else(malformed)?;
+    let info = whole.get(..whole.len().saturating_sub(after.len())).unwrap_or_default();
+    let signature = after.strip_prefix(SHA256_WITH_RSA).and_then(|bits| value(bits, 0x03));
+    let key = || {
+        let (version, after) = value(info_value, 0x02)?;
+        let (_, after) = value(after, 0x30)?;
+        let (spki, _) = value(after, 0x30)?;
+        let (bits, end) = value(spki.strip_prefix(RSA_ENCRYPTION)?, 0x03)?;
+        let (key, rest) = value(bits.strip_prefix(&[0x00])?, 0x30)?;
+        let (modulus, after) = value(key, 0x02)?;
+        let (exponent, last) = value(after, 0x02)?;
+        let good = version == [0x00] && end.is_empty() && rest.is_empty() && last.is_empty();
+        good.then(|| RsaPublic::new(unsigned(modulus), unsigned(exponent)))
+    };
+    match (signature, key()) {
+        (Some(([0x00, signature @ ..], [])), Some(key)) if rest.is_empty() => {
+            let key = key?;
+            // Only what this key signed is read back as the same bytes.
+            assemble(info, &key, signature).map(|_| key)
+        }
+        _ => Err(malformed().into()),
+    }
+}
+
+/// The value of the first element, of this tag, and what follows it.
+fn value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (found, rest) = bytes.split_first()?;
+    let (len, rest) = match *rest {
+        [len @ 0..=0x7F, ..] => (usize::from(len), rest.get(1..)?),
+        [0x81, len @ 0x80..=0xFF, ..] => (usize::from(len), rest.get(2..)?),
+        [0x82, high @ 1..=0xFF, low, ..] => (usize::from(u16::from_be_bytes([high, low])), rest.get(3..)?),
+        _ => return None,
+    };
+    if *found == tag { rest.split_at_checked(len) } else { None }
+}
+
+/// The bytes of a positive INTEGER without its leading zero.
+fn unsigned(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [0x00, rest @ ..] => rest,
+        all => all,
+    }
+}
+
 /// The request as text: PEM with 64 characters a line (RFC 7468).
 #[must_use]
 pub fn to_pem(request: &[u8]) -> String {

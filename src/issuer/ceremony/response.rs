@@ -47,7 +47,7 @@ pub struct CaResponse {
 }
 
 /// First byte of a Visa or UnionPay response.
-const HEADER: u8 = 0x24;
+pub(super) const HEADER: u8 = 0x24;
 
 /// ASN.1 DigestInfo of SHA-1 up to the digest (RFC 8017, 9.2).
 const DIGEST_INFO_SHA1: [u8; 15] =
@@ -133,7 +133,7 @@ fn read_with_lengths(layout: ResponseLayout, file: &[u8], ca: &CaPublicKey) -> R
 }
 
 /// `00 01 FF…FF 00 ‖ algorithm ‖ hash`, `n` bytes.
-fn detached_block(layout: ResponseLayout, n: usize, hash: &[u8; 20]) -> Vec<u8> {
+pub(super) fn detached_block(layout: ResponseLayout, n: usize, hash: &[u8; 20]) -> Vec<u8> {
     let algorithm: &[u8] = if layout == ResponseLayout::UnionPay { &[0x01] } else { &DIGEST_INFO_SHA1 };
     let fixed = algorithm.len().saturating_add(hash.len()).saturating_add(3);
     let mut block = vec![0x00, 0x01];

@@ -87,7 +87,7 @@ impl std::str::FromStr for Field {
 /// # Ok::<(), emv_dataprep::error::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestTemplate(Vec<Field>);
+pub struct RequestTemplate(pub(super) Vec<Field>);
 
 impl std::str::FromStr for RequestTemplate {
     type Err = crate::error::Error;

@@ -128,6 +128,20 @@ fn a_request_from_templates() {
     ]
     .concat();
     assert_eq!(file, want);
+    let read = clear.read(&file, Some(&head)).unwrap();
+    assert_eq!(
+        (&read.key, read.identifier, read.key_index),
+        (key.public(), Some(values.identifier), Some([0, 0, 1]))
+    );
+    // The self-certificate says these two.
+    assert_eq!((read.expiry, read.serial), (Some(values.expiry), Some([0, 0, 2])));
+    for at in 0..file.len() {
+        let mut bad = file.clone();
+        bad[at] ^= 0x01;
+        // Of the clear part the number of the key alone stands nowhere else.
+        assert!(clear.read(&bad, Some(&head)).is_err() || (4..7).contains(&at), "byte {at}");
+    }
+    assert!(clear.read(&file[1..], Some(&head)).is_err());
     assert!(clear.render(&values, None).is_err());
     let mut wrong = signature;
     wrong[100] ^= 1;
@@ -179,6 +193,13 @@ fn a_pkcs10_request_is_signed_and_reads_back() {
     assert_eq!(usize::from(u16::from_be_bytes([request[2], request[3]])), request.len() - 4);
     assert_eq!(request[4..4 + info.len()], info);
     assert!(to_pem(&request).lines().all(|l| l.len() <= 64));
+    assert_eq!(super::pkcs10::read(&request).unwrap(), *key.public());
+    for at in 0..request.len() {
+        let mut bad = request.clone();
+        bad[at] ^= 0x01;
+        assert!(super::pkcs10::read(&bad).is_err(), "byte {at}");
+    }
+    assert!(super::pkcs10::read(&[request.clone(), vec![0]].concat()).is_err());
     assert!(assemble(&info, key.public(), &[0; 144]).is_err());
     assert!(signature_block(&info, 61).is_err());
     for bad in [

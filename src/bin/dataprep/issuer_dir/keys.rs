@@ -1,6 +1,6 @@
 //! The keys of an issuer directory, opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use emv_dataprep::batch::EnvelopeKeys;
 use emv_dataprep::bytes::hex_upper;
@@ -77,20 +77,9 @@ impl IssuerDir {
     }
 
     fn open_oda(&self, ring: &mut SoftwareRing) -> Result<(), Failure> {
-        let mut keys = self.issuer.oda_keys().peekable();
-        if keys.peek().is_none() {
-            return Ok(());
-        }
-        let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::OdaPassword);
-        let file = file.ok_or_else(|| Failure::refused("issuer.toml names no oda_password"))?;
-        let password = read_secret(&self.root.join(&file.path))?;
-        let password = Secret::copy_of(password.expose().trim_ascii());
-        for oda in keys {
+        for oda in self.issuer.oda_keys() {
             let path = self.root.join(&oda.private_key_file);
-            let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
-            let der = der_of(&read_bounded(&path)?)
-                .ok_or_else(|| Failure::refused(format!("{}: is not PEM or DER", path.display())))?;
-            let key = RsaPrivate::from_pkcs8_encrypted(&der, &password).map_err(at)?;
+            let key = self.oda_private_key(&path)?;
             if oda.certificates.iter().any(|c| c.key.modulus() != key.public().modulus()) {
                 return Err(Failure::refused(format!(
                     "{}: a certificate of oda/{} is for another key",
@@ -101,6 +90,18 @@ impl IssuerDir {
             ring.add_oda(oda.index, key)?;
         }
         Ok(())
+    }
+
+    /// An issuer RSA key under the password of this issuer.
+    pub fn oda_private_key(&self, path: &Path) -> Result<RsaPrivate, Failure> {
+        let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::OdaPassword);
+        let file = file.ok_or_else(|| Failure::refused("issuer.toml names no oda_password"))?;
+        let password = read_secret(&self.root.join(&file.path))?;
+        let password = Secret::copy_of(password.expose().trim_ascii());
+        let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
+        let der = der_of(&read_bounded(path)?)
+            .ok_or_else(|| Failure::refused(format!("{}: is not PEM or DER", path.display())))?;
+        RsaPrivate::from_pkcs8_encrypted(&der, &password).map_err(at)
     }
 
     /// The pool of ready RSA keys.

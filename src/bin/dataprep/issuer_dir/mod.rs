@@ -17,7 +17,7 @@ use crate::failure::Failure;
 pub use keys::OpenKeys;
 pub use output::{Signer, senders};
 use read::read_files;
-pub use read::{read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
+pub use read::{der_of, read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
 
 /// An issuer directory whose configuration is good.
 pub struct IssuerDir {
@@ -52,6 +52,12 @@ impl IssuerDir {
             return Ok(());
         }
         Err(Failure::refused(format!("{what} is for an issuer whose environment is test")))
+    }
+
+    /// Issuer certificates and CA keys that have ended or end soon.
+    pub fn ending(&self, today: CardDate) -> Vec<Finding> {
+        let (_, findings) = Issuer::check(&self.files, Some(today));
+        findings.into_iter().filter(|f| ["ca-key", "issuer-certificate"].contains(&f.code)).collect()
     }
 
     /// SHA-256 of every configuration file.

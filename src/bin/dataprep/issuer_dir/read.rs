@@ -118,7 +118,7 @@ pub fn read_private_jwk(path: &Path) -> Result<PrivateJwk, Failure> {
 }
 
 /// DER from DER or PEM.
-pub(super) fn der_of(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub fn der_of(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = bytes.trim_ascii();
     if !text.starts_with(b"-----BEGIN ") {
         return Some(Zeroizing::new(bytes.to_vec()));

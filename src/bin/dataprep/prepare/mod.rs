@@ -199,6 +199,9 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         prime_tags: Some(&tag_key),
         tags,
     };
+    for finding in dir.ending(Start::read(&job.job.started)?.today) {
+        terminal::say(&finding.to_string());
+    }
     let ticker = Ticker::new(args.progress.unwrap_or_else(progress::Form::fitting), length);
     let settings = Settings {
         threads: args.threads.map_or(0, usize::from),
