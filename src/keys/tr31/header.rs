@@ -321,7 +321,7 @@ pub struct Header {
     key_version: [u8; 2],
     exportability: Exportability,
     context: u8,
-    optional: Vec<OptionalBlock>,
+    pub(super) optional: Vec<OptionalBlock>,
 }
 
 impl Header {

@@ -197,4 +197,6 @@ fn cbc(version: Version, key: &Secret, iv: &[u8], direction: Direction, data: &m
 }
 
 #[cfg(test)]
+mod every_byte_tests;
+#[cfg(test)]
 mod tests;
