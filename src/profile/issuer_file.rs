@@ -7,9 +7,10 @@ use toml::Spanned;
 
 use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig};
 use super::envelope_file::{self, RawEnvelope};
-use super::finding::Source;
+use super::finding::{Finding, Level, Source};
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use super::protection_file::{self, CLEAR_COMPONENTS, Protection, ProtectionSource, RawProtection};
 use crate::card::CardDate;
 use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
@@ -66,7 +67,7 @@ impl Default for LedgerConfig {
 }
 
 /// Risks that can be accepted by name.
-const RISKS: [&str; 1] = ["static-transport-of-pins"];
+const RISKS: [&str; 2] = ["static-transport-of-pins", CLEAR_COMPONENTS];
 
 /// The parts of `issuer.toml`.
 pub(super) struct IssuerFile {
@@ -77,6 +78,8 @@ pub(super) struct IssuerFile {
     pub(super) pin_mailer: Option<DestinationId>,
     pub(super) issuer_return: Option<DestinationId>,
     pub(super) secrets: Vec<SecretFile>,
+    pub(super) protection: Protection,
+    pub(super) next_protection: Option<Protection>,
     pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) output_signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
@@ -121,7 +124,10 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Secrets {
-    key_block_protection_key: String,
+    key_block_protection_key: Spanned<String>,
+    key_block_protection_kcv: Option<Spanned<String>>,
+    key_block_protection_algorithm: Option<Spanned<String>>,
+    next: Option<RawProtection>,
     oda_password: Option<String>,
     signing_key: Option<String>,
     output_signing_key: Option<String>,
@@ -271,8 +277,19 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             }
         }
     };
-    let mut secrets =
-        vec![SecretFile { kind: SecretKind::KeyBlockProtection, path: files.key_block_protection_key }];
+    let accepts = file.accept.iter().any(|risk| risk.get_ref() == CLEAR_COMPONENTS);
+    let current = RawProtection::new(
+        files.key_block_protection_key,
+        files.key_block_protection_kcv,
+        files.key_block_protection_algorithm,
+    );
+    let protection = protection_file::read(source, environment, accepts, &current)?;
+    let next_protection =
+        files.next.and_then(|raw| protection_file::read(source, environment, accepts, &raw));
+    let mut secrets = Vec::new();
+    if let ProtectionSource::File(path) = &protection.source {
+        secrets.push(SecretFile { kind: SecretKind::KeyBlockProtection, path: path.clone() });
+    }
     secrets.extend(files.signing_key.map(|path| SecretFile { kind: SecretKind::Signing, path }));
     secrets.extend(files.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
     secrets.extend(files.output_signing_key.map(|path| SecretFile { kind: SecretKind::OutputSigning, path }));
@@ -303,6 +320,8 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         pin_mailer,
         issuer_return,
         secrets,
+        protection,
+        next_protection,
         signing_public_key,
         output_signing_public_key,
         ledger,
@@ -429,5 +448,44 @@ fn transport(source: &mut Source<'_>, raw: &Spanned<RawTransport>) -> Option<Tra
             source.error(raw.kind.span().start, "value", "kind: static or per-block");
             None
         }
+    }
+}
+
+/// What working with `keys.toml` needs of `issuer.toml`: keys can be loaded before everything else is in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySettings {
+    /// Test or production.
+    pub environment: Environment,
+    /// Where the key-block protection key comes from.
+    pub protection: Protection,
+    /// Where the one comes from that takes its place.
+    pub next: Option<Protection>,
+    /// Whether components of keys may be typed.
+    pub accepts_components: bool,
+    /// File of the key that signs logs, relative to the issuer directory.
+    pub signing_key: Option<String>,
+    /// Its public key.
+    pub signing_public_key: Option<Ed25519Public>,
+}
+
+impl KeySettings {
+    /// Reads `issuer.toml`.
+    ///
+    /// # Errors
+    /// Every finding that is an error.
+    pub fn read(bytes: &[u8]) -> Result<Self, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let file = Source::new("issuer.toml", bytes, &mut findings).and_then(|mut s| read(&mut s));
+        findings.retain(|f| f.level == Level::Error);
+        let Some(file) = file.filter(|_| findings.is_empty()) else { return Err(findings) };
+        let signing = file.secrets.into_iter().find(|f| f.kind == SecretKind::Signing);
+        Ok(Self {
+            environment: file.environment,
+            protection: file.protection,
+            next: file.next_protection,
+            accepts_components: file.accepted.contains(CLEAR_COMPONENTS),
+            signing_key: signing.map(|f| f.path),
+            signing_public_key: file.signing_public_key,
+        })
     }
 }

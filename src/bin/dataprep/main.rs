@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod calc;
 mod check;
+mod components;
 mod convert;
 mod demo;
 mod demo_command;

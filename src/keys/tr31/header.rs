@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::BlockCipher;
 use crate::bytes::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{KeyAlgorithm, KeyUse};
@@ -29,13 +30,19 @@ impl Version {
         }
     }
 
+    /// The cipher of its protection key.
+    #[must_use]
+    pub const fn cipher(self) -> BlockCipher {
+        match self {
+            Self::A | Self::B | Self::C => BlockCipher::Tdes,
+            Self::D => BlockCipher::Aes,
+        }
+    }
+
     /// Bytes of a cipher block.
     #[must_use]
     pub const fn block_len(self) -> usize {
-        match self {
-            Self::A | Self::B | Self::C => 8,
-            Self::D => 16,
-        }
+        self.cipher().block_len()
     }
 
     /// Bytes of the MAC.
@@ -314,7 +321,7 @@ pub struct Header {
     key_version: [u8; 2],
     exportability: Exportability,
     context: u8,
-    optional: Vec<OptionalBlock>,
+    pub(super) optional: Vec<OptionalBlock>,
 }
 
 impl Header {
@@ -374,6 +381,16 @@ impl Header {
     pub fn with_block(mut self, block: OptionalBlock) -> Self {
         self.optional.push(block);
         self
+    }
+
+    /// The header of the same key in a block of another version under another protection key: usage, mode, key version
+    /// and exportability stay; so do the optional blocks, but for `PB` (fill) and `KP` (check value of the protection
+    /// key), which belonged to the old block.
+    #[must_use]
+    pub fn for_version(&self, version: Version) -> Self {
+        let mut header = Self { version, context: b'0', ..self.clone() };
+        header.optional.retain(|block| !matches!(&block.id, b"PB" | b"KP"));
+        header
     }
 
     /// Version.

@@ -2,6 +2,7 @@
 
 mod keys;
 mod output;
+pub mod protection;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -14,10 +15,12 @@ use emv_dataprep::profile::{Environment, Files, Finding, Issuer, Level};
 
 use crate::failure::Failure;
 
-pub use keys::OpenKeys;
+pub use keys::{OpenKeys, signing_key};
 pub use output::{Signer, senders};
 use read::read_files;
-pub use read::{der_of, read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
+pub use read::{
+    KEY_LOG, der_of, read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex,
+};
 
 /// An issuer directory whose configuration is good.
 pub struct IssuerDir {

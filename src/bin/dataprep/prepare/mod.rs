@@ -182,8 +182,9 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     let compared = ledger.as_ref().filter(|_| seed.is_none());
     let gate = weak_keys::gate(&tag_key, &dir, &keys, &supply, compared)?;
     let today = Start::read(&job.job.started)?.today;
+    let issuer = dir.issuer.on(today)?;
     let cards = Cards {
-        issuer: &dir.issuer,
+        issuer: &issuer,
         module: &keys.module,
         opener: &keys.envelopes.on(today),
         today,
