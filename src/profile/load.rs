@@ -6,7 +6,9 @@ use super::check;
 use super::destination::TransportKeyConfig;
 use super::finding::{Finding, Level, Source};
 use super::issuer::{Environment, Issuer};
-use super::{format_file, issuer_file, keys_file, oda_file, plan_file, product_file, profile_file};
+use super::{
+    format_file, issuer_file, keys_file, oda_file, plan_file, product_file, production, profile_file,
+};
 use crate::card::CardDate;
 use crate::keys::{KeyIndex, KeyRef, KeyUse};
 
@@ -101,6 +103,8 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         signing_public_key: main.signing_public_key,
         ledger: main.ledger,
         accepted: main.accepted,
+        bins: main.bins,
+        sequence: main.sequence,
         identifiers: main.identifiers,
         pool: main.pool,
         products,
@@ -129,6 +133,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
             check::product(&mut source, &issuer, id);
         }
     }
+    production::check(&issuer, findings);
     Some(issuer)
 }
 
