@@ -157,6 +157,7 @@ impl<'a> Run<'a> {
             ledger: None,
         };
         let facts = Facts {
+            trust: crate::output::Trust::default(),
             environment: "test".into(),
             configuration: Vec::new(),
             keys: Vec::new(),

@@ -13,9 +13,11 @@ mod inspect;
 mod issuer_dir;
 mod journal;
 mod keys;
+mod officers;
 mod open;
 mod pool;
 mod prepare;
+mod production;
 mod progress;
 mod self_test;
 mod terminal;
@@ -32,6 +34,10 @@ use failure::{Done, Failure};
 #[derive(Parser)]
 #[command(version, after_help = "Example: dataprep demo, then dataprep verify demo/out --issuer demo/issuer")]
 struct Cli {
+    /// The officers' public keys, a file outside of the issuer directory: so many of them must have signed it. A production
+    /// issuer needs it
+    #[arg(long, global = true, value_name = "FILE")]
+    officers: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -51,12 +57,16 @@ enum Command {
     Pool(pool::Args),
     Bench(bench::Args),
     Audit(audit::Args),
+    Officers(officers::Args),
 }
 
 fn main() -> ExitCode {
     hide_panic_messages();
     let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
+        Ok(cli) => {
+            production::trust(cli.officers);
+            cli.command
+        }
         Err(e) => {
             // Help and version are no error.
             let code = u8::try_from(e.exit_code()).unwrap_or(2);
@@ -78,6 +88,7 @@ fn main() -> ExitCode {
         Command::Pool(args) => pool::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Officers(args) => officers::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

@@ -163,6 +163,12 @@ impl OfficerSignature {
         &self.date
     }
 
+    /// `sequence` of the state that was signed.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// The state that was signed: path and SHA-256.
     #[must_use]
     pub const fn files(&self) -> &BTreeMap<String, String> {
