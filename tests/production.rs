@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cli_support::{dataprep, demo, expect, ran, text};
+use emv_dataprep::profile::{Guarded, Issuer, Level};
 use production_support::{BIN, Production, pan};
 use serde_json::{Value, json};
 
@@ -44,7 +45,6 @@ fn a_production_issuer_prepares_cards_end_to_end() {
         |n: u64, pan: &str| own.order_with(n, &json!({ "pan": pan, "exp": "2906", "name": "Maria Muster" }));
     orders[5] = with_pan(6, "4761739001010010");
     orders[7] = with_pan(8, "4111111111111111");
-    orders[8] = with_pan(9, &pan("41234599", 7)[..16].replace(' ', ""));
     orders.truncate(8);
     let orders = own.write_orders("orders.jsonl", &orders);
     let (code, stdout, words) = ran(&mut own.prepare(&orders, "out", &["--json", "--operator", "ann"]));
@@ -371,10 +371,7 @@ fn a_test_issuer_may_be_held_to_the_rules() {
     let mut lines: Vec<Value> =
         std::fs::read_to_string(&orders).unwrap().lines().map(|l| value(l.as_bytes())).collect();
     let clear = lines.iter_mut().find(|o| o["cardData"]["pan"].is_string()).unwrap();
-    clear["cardData"] =
-        json!({ "pan": pan("41234567", 1)[..16].to_owned(), "exp": "2906", "name": "Maria Muster" });
-    let good = pan("412345", 670_000_000);
-    clear["cardData"]["pan"] = json!(good);
+    clear["cardData"]["pan"] = json!(pan(BIN, 670_000_000));
     let path = folder.path().join("live.jsonl");
     std::fs::write(&path, lines.iter().map(|o| format!("{o}\n")).collect::<String>()).unwrap();
     let prepare = |out: &str| {
@@ -401,4 +398,27 @@ fn a_test_issuer_may_be_held_to_the_rules() {
         .unwrap();
     let (code, stdout, _) = ran(dataprep().args(["check", "--json", "--issuer"]).arg(&issuer));
     assert!(code == 1 && text(&stdout).contains("test-bin"), "{}", text(&stdout));
+}
+
+/// A product whose PIN comes with the order stays; the PIN block does not, unless the risk is accepted.
+#[test]
+fn a_pin_block_is_not_translated_outside_of_a_payment_hsm() {
+    let own = Production::unsigned();
+    let verdict = |accept: &str| {
+        let mut files: std::collections::BTreeMap<String, Vec<u8>> =
+            cli_support::all_files(&own.path("issuer"))
+                .into_iter()
+                .map(|(path, bytes)| (path.to_str().unwrap().to_owned(), bytes))
+                .collect();
+        let of_others =
+            ["classic", "ccd-debit", "online-basic", "visa-style-dual", "ccd-generic", "online-only"];
+        files.retain(|path, _| !of_others.iter().any(|name| path.ends_with(&format!("/{name}.toml"))));
+        let toml = text(&files["issuer.toml"]).replace(", \"pins-outside-hsm\"", accept);
+        files.insert("issuer.toml".to_owned(), toml.into_bytes());
+        let (issuer, findings) = Issuer::check(&files, None);
+        let warned = findings.iter().any(|f| f.code == "pins-outside-hsm" && f.level == Level::Warning);
+        (issuer.unwrap_or_else(|| panic!("{findings:#?}")).forbids(Guarded::PinBlock).is_some(), warned)
+    };
+    assert_eq!(verdict(""), (true, true));
+    assert_eq!(verdict(", \"pins-outside-hsm\""), (false, false));
 }

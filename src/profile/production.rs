@@ -37,6 +37,15 @@ impl Risk {
     }
 }
 
+/// A rule that findings name.
+struct Rule {
+    code: &'static str,
+}
+
+const BIN: Rule = Rule { code: "test-bin" };
+const KNOWN: Rule = Rule { code: "known-test-key" };
+const PINS: Rule = Rule { code: "pins-outside-hsm" };
+
 /// Something of an order that the issuer's environment may forbid.
 #[derive(Clone, Copy, Debug)]
 pub enum Guarded<'a> {
@@ -85,8 +94,8 @@ impl Issuer {
 
 /// Judges a whole configuration.
 pub(super) fn check(issuer: &Issuer, findings: &mut Vec<Finding>) {
-    let mut find = |level, code, file: &str, message: String| {
-        findings.push(Finding { level, code, file: file.to_owned(), line: 0, message });
+    let mut find = |level, rule: &Rule, file: &str, message: String| {
+        findings.push(Finding { level, code: rule.code, file: file.to_owned(), line: 0, message });
     };
     for oda in issuer.oda.values() {
         let file = format!("oda/{}/oda.toml", oda.index);
@@ -97,36 +106,35 @@ pub(super) fn check(issuer: &Issuer, findings: &mut Vec<Finding>) {
             if issuer.environment == Environment::Production && of_test {
                 let message =
                     format!("issuer identifier {identifier} is of a test range, and the keys are live");
-                find(Level::Error, "test-bin", &file, message);
+                find(Level::Error, &BIN, &file, message);
             }
             if issuer.environment == Environment::Test && of_live {
                 let message =
                     format!("issuer identifier {identifier} is a live one, and the keys are test ones");
-                find(Level::Error, "test-bin", &file, message);
+                find(Level::Error, &BIN, &file, message);
             }
         }
     }
     if issuer.environment == Environment::Test {
         return;
     }
-    let known = "known-test-key";
     for d in issuer.destinations.values() {
         let key = d.public_key.as_ref().and_then(|text| PublicJwk::from_json(text.as_bytes()).ok());
         if key.is_some_and(|key| is_known_test_jwk(&key)) {
             let message = format!("destination {}: public_key is a published test key", d.id);
-            find(Level::Error, known, "issuer.toml", message);
+            find(Level::Error, &KNOWN, "issuer.toml", message);
         }
     }
     if issuer.signing_public_key.as_ref().is_some_and(is_known_test_signer) {
-        find(Level::Error, known, "issuer.toml", "signing_public_key is a published test key".to_owned());
+        find(Level::Error, &KNOWN, "issuer.toml", "signing_public_key is a published test key".to_owned());
     }
     for oda in issuer.oda.values() {
         let file = format!("oda/{}/oda.toml", oda.index);
         if oda.certificates.iter().any(|c| is_known_test_rsa(&c.key)) {
-            find(Level::Error, known, &file, "the issuer key is a published test key".to_owned());
+            find(Level::Error, &KNOWN, &file, "the issuer key is a published test key".to_owned());
         }
         if oda.certificates.iter().any(|c| is_known_test_rsa(c.ca.key())) {
-            find(Level::Error, known, &file, "the CA key is a published test key".to_owned());
+            find(Level::Error, &KNOWN, &file, "the CA key is a published test key".to_owned());
         }
     }
     if !issuer.accepts(Risk::PinsOutsideHsm.name()) {
@@ -136,23 +144,22 @@ pub(super) fn check(issuer: &Issuer, findings: &mut Vec<Finding>) {
     }
 }
 
-fn pins(product: &Product, find: &mut impl FnMut(Level, &'static str, &str, String)) {
+fn pins(product: &Product, find: &mut impl FnMut(Level, &Rule, &str, String)) {
     let file = format!("products/{}.toml", product.id);
-    let code = "pins-outside-hsm";
     let why =
         "outside of a payment HSM; accept pins-outside-hsm in issuer.toml or take the PIN out of the product";
     match product.pin {
         PinPolicy::None => {}
         PinPolicy::Random { .. } => {
-            find(Level::Error, code, &file, format!("the product's PINs would be generated {why}"));
+            find(Level::Error, &PINS, &file, format!("the product's PINs would be generated {why}"));
         }
         PinPolicy::Natural { .. } => {
-            find(Level::Error, code, &file, format!("the product's PINs would be derived {why}"));
+            find(Level::Error, &PINS, &file, format!("the product's PINs would be derived {why}"));
         }
         PinPolicy::FromOrder => {
             find(
                 Level::Warning,
-                code,
+                &PINS,
                 &file,
                 format!("an order's PIN block is refused: it would be translated {why}"),
             );
