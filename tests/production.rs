@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cli_support::{dataprep, demo, expect, ran, text};
-use emv_dataprep::profile::{Guarded, Issuer, Level};
+use emv_dataprep::profile::officers::{Officers, Role};
+use emv_dataprep::profile::{Guarded, Issuer, Level, Risk};
 use production_support::{BIN, Production, pan};
 use serde_json::{Value, json};
 
@@ -96,7 +97,6 @@ fn the_directory_must_be_signed_by_enough_officers() {
         &mut with(&["pool", "fill", "--bits", "1408", "--exponent", "3", "--count", "1"]),
         "needs --officers",
     );
-    refused(&mut with(&["verify", "nowhere"]).arg("--officers").arg(own.officers()), "");
     refused(&mut with(&["audit", "verify", "nowhere"]), "needs --officers");
     refused(&mut with(&["convert", "nowhere", "--to", "dgi"]), "needs --officers");
     assert!(!own.path("out").exists());
@@ -267,6 +267,19 @@ fn a_restart_needs_an_operator_and_another_officer() {
     expect(0, &mut own.prepare(&other, "other", &["--operator", "ann"]));
     expect(0, &mut own.approve("bob", "other", far, "other.json"));
     refused(&mut resume(Some("ann"), Some("other.json")), "for another batch");
+
+    // Standard input: its digest is not known before it is read, and the approval says so.
+    let piped = own.write_orders("piped.jsonl", &[own.order(302)]);
+    let from_pipe = |more: &[&str]| {
+        let mut command = own.prepare(Path::new("-"), "piped", more);
+        command.stdin(std::fs::File::open(&piped).unwrap());
+        command
+    };
+    expect(0, &mut from_pipe(&["--operator", "ann"]));
+    expect(0, &mut own.approve("bob", "piped", far, "piped.json"));
+    assert!(std::fs::read_to_string(own.path("piped.json")).unwrap().contains("\"input\": null"));
+    let approval = own.path("piped.json");
+    expect(0, &mut from_pipe(&["--resume", "--operator", "ann", "--approval", approval.to_str().unwrap()]));
 }
 
 #[test]
@@ -421,4 +434,32 @@ fn a_pin_block_is_not_translated_outside_of_a_payment_hsm() {
     };
     assert_eq!(verdict(""), (true, true));
     assert_eq!(verdict(", \"pins-outside-hsm\""), (false, false));
+}
+
+/// What the guide shows is read, and it names every risk and every rule's code.
+#[test]
+fn the_guide_is_right() {
+    let guide = std::fs::read_to_string("docs/production.md").unwrap();
+    let blocks: Vec<&str> =
+        guide.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    let officers = blocks.iter().find(|b| b.contains("[[officer]]")).unwrap();
+    let officers = Officers::read("docs/production.md", officers.as_bytes()).unwrap();
+    assert_eq!((officers.all().len(), officers.threshold()), (2, 2));
+    for word in Risk::ALL.map(Risk::name).into_iter().chain(Role::ALL.map(Role::name)) {
+        assert!(guide.contains(&format!("`{word}`")), "{word}");
+    }
+    for code in ["test-bin", "known-test-key", "public-key", "signing-key"] {
+        assert!(guide.contains(&format!("(`{code}`)")), "{code}");
+    }
+    // Every command of the guide parses: what is missing is a file, never an option.
+    let mut tried = 0;
+    for line in guide.lines().filter(|l| l.starts_with("dataprep ")) {
+        let command = line.split("   ").next().unwrap().replace("\"power cut\"", "power-cut");
+        let folder = tempfile::tempdir().unwrap();
+        let (code, _, words) =
+            ran(dataprep().current_dir(folder.path()).args(command.split_whitespace().skip(1)));
+        assert!(code != 2 && !words.contains("Usage:"), "{command}: {code} {words}");
+        tried += 1;
+    }
+    assert!(tried >= 7, "{tried}");
 }
