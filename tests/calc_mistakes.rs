@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod cli_support;
+mod production_support;
 
 use std::io::Write;
 use std::process::Stdio;
 
 use cli_support::{dataprep, demo, ran, text};
+use production_support::Production;
 use serde_json::Value;
 
 const K: &str = "0123456789ABCDEFFEDCBA9876543210";
@@ -307,22 +309,10 @@ fn keys_of_an_issuer_directory() {
 /// A production issuer's keys answer, and nothing that is secret itself is shown.
 #[test]
 fn production_keys_are_not_explained() {
-    let folder = tempfile::tempdir().unwrap();
-    for (path, bytes) in cli_support::all_files(&demo().folder.path().join("demo")) {
-        if path.starts_with("issuer") || path.starts_with("secrets") {
-            let to = folder.path().join(&path);
-            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-            std::fs::write(&to, bytes).unwrap();
-            let from = demo().folder.path().join("demo").join(&path);
-            std::fs::set_permissions(&to, std::fs::metadata(from).unwrap().permissions()).unwrap();
-        }
-    }
-    let toml = folder.path().join("issuer/issuer.toml");
-    let text = std::fs::read_to_string(&toml).unwrap();
-    let production = "environment = \"production\"\naccept = [\"static-transport-of-pins\"]";
-    std::fs::write(&toml, text.replace("environment = \"test\"", production)).unwrap();
-    let issuer = folder.path().join("issuer");
-    let issuer = issuer.to_str().unwrap();
+    let own = Production::new();
+    let (issuer, officers) = (own.path("issuer"), own.officers());
+    assert_eq!(run(&format!("cvv --issuer {} --key cvk:01 {CVV}", issuer.to_str().unwrap())).0, 1);
+    let issuer = format!("{} --officers {}", issuer.to_str().unwrap(), officers.to_str().unwrap());
 
     let (code, stdout, stderr) = run(&format!("cvv --issuer {issuer} --key cvk:01 {CVV} --explain"));
     assert_eq!((code, stdout.as_str()), (1, ""));

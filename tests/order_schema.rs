@@ -16,7 +16,7 @@ use emv_dataprep::keys::{KeyIndex, KeyRef};
 use emv_dataprep::order::{ProductRules, RawOrder, Rules};
 use emv_dataprep::prepare::Rejection;
 use emv_dataprep::profile::{
-    Allowed, Channel, DestinationId, IdentifierKind, PinPolicy, PrintField, ProfileNeeds,
+    Allowed, Channel, DestinationId, Guarded, IdentifierKind, PinPolicy, PrintField, ProfileNeeds,
 };
 use order_support::{base, verdict};
 use serde_json::{Map, Value, json};
@@ -136,6 +136,10 @@ impl Rules for Everything {
 
     fn has_oda_key(&self, _: KeyIndex) -> bool {
         true
+    }
+
+    fn forbids(&self, _: Guarded<'_>) -> Option<&'static str> {
+        None
     }
 
     fn allows(&self, _: Option<&str>, _: IdentifierKind, _: &str) -> Allowed {

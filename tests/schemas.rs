@@ -385,7 +385,12 @@ fn every_finding_is_in_the_document() {
     let field = regex::Regex::new(r#"code: "([a-z0-9-]+)""#).unwrap();
     let mut codes = BTreeSet::new();
     for entry in std::fs::read_dir("src/profile").unwrap() {
-        let source = read(entry.unwrap().path().to_str().unwrap());
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            // What `officers` finds is in a file that is no configuration.
+            continue;
+        }
+        let source = read(path.to_str().unwrap());
         for pattern in [&call, &field] {
             codes.extend(pattern.captures_iter(&source).map(|c| c[1].to_owned()));
         }

@@ -7,7 +7,7 @@ use crate::crypto::hash::sha256;
 use crate::output::report::{Causes, Envelope, Report, RunRecord};
 use crate::output::{
     AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
-    PoolCounts, RejectedLine,
+    PoolCounts, RejectedLine, Trust,
 };
 use crate::store::FileWriter;
 
@@ -23,6 +23,8 @@ pub struct Facts {
     pub configuration: Vec<FileDigest>,
     /// Every key.
     pub keys: Vec<KeyRecord>,
+    /// What the batch rests on beside its keys.
+    pub trust: Trust,
     /// Where RSA keys of cards come from.
     pub keys_from: KeysFrom,
     /// The audit log as it stands.
@@ -196,6 +198,9 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
         input: InputRecord { sha256: input, orders },
         configuration: facts.configuration.clone(),
         keys: facts.keys.clone(),
+        key_source: facts.trust.key_source.clone(),
+        accepted: facts.trust.accepted.clone(),
+        officers: facts.trust.officers.clone(),
         seed_commitment: job.seed_commitment.clone(),
         counts,
         // A batch that was completed without its pool says what it took from it before.

@@ -84,6 +84,15 @@ impl OpenJob {
         &self.layout
     }
 
+    /// Whether a block is committed.
+    ///
+    /// # Errors
+    /// [`BatchError::Store`].
+    pub fn has_records(&self) -> Result<bool, BatchError> {
+        let records = self.layout.records();
+        Ok(self.store.exists(&records) && !self.store.list(&records)?.is_empty())
+    }
+
     /// Removes what a kill after the manifest left behind.
     ///
     /// # Errors

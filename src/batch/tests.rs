@@ -165,6 +165,7 @@ impl<'a> Run<'a> {
             gate: self.gate,
         };
         let facts = Facts {
+            trust: crate::output::Trust::default(),
             environment: "test".into(),
             configuration: Vec::new(),
             keys: Vec::new(),

@@ -8,7 +8,7 @@ use crate::card::{CardDate, Expiry, Pan, Psn};
 use crate::issuer::{DigitValue, PinBlockFormat};
 use crate::keys::{KeyRef, KeyUse};
 use crate::prepare::{CardData, OrderPinBlock, Rejection, SensitiveText};
-use crate::profile::PinPolicy;
+use crate::profile::{Guarded, PinPolicy};
 use crate::secret::Secret;
 
 /// Whether `name` must be given.
@@ -30,6 +30,9 @@ pub(super) fn read(
     today: CardDate,
 ) -> Field<CardData> {
     let pan = pan(data)?;
+    if let Some(reason) = rules.forbids(Guarded::Pan(&pan)) {
+        return Err(Rejection::value(data.path("pan"), reason));
+    }
     let expiry = expiry(data, today)?;
     let name = sensitive(data.matching("name", &p::CARD_NAME)?);
     match (&name, name_rule) {
@@ -158,6 +161,9 @@ fn pin_block(
     let object = Object::from(value, data.place.member(NAME))?;
     if !from_order {
         return Err(Rejection::not_allowed(data.path(NAME), "this product takes no PIN from the order"));
+    }
+    if let Some(reason) = rules.forbids(Guarded::PinBlock) {
+        return Err(Rejection::not_allowed(data.path(NAME), reason));
     }
     let Some(format) = object.text("format")? else { return object.missing("format", "missing") };
     let format = match format.to_ascii_lowercase().as_str() {

@@ -14,7 +14,7 @@ use super::rules::{ProductRules, Rules};
 use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::keys::{KeyIndex, KeyRef, KeyUse};
 use crate::prepare::{CardRequest, ErrorCode, KeyIndexes, Rejection, Services};
-use crate::profile::{Allowed, Channel, DestinationId, IdentifierKind, PrintField};
+use crate::profile::{Allowed, Channel, DestinationId, Guarded, IdentifierKind, PrintField};
 
 /// Opens D1's `encryptedData`: whoever holds the private keys.
 pub trait EnvelopeOpener {
@@ -211,7 +211,12 @@ fn read(
 
     let opened;
     let data = match (clear, encrypted) {
-        (Some(clear), _) => clear,
+        (Some(clear), _) => {
+            if let Some(reason) = rules.forbids(Guarded::ClearCardData) {
+                return Err(Rejection::not_allowed("cardData", reason));
+            }
+            clear
+        }
         (None, Some(encrypted)) => {
             opened = open(opener, encrypted)?;
             &opened

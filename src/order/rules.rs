@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::issuer::PinBlockFormat;
 use crate::keys::{KeyIndex, KeyRef};
 use crate::profile::{
-    Allowed, Channel, DestinationId, IdentifierKind, Issuer, PinPolicy, PrintField, Product, ProfileNeeds,
+    Allowed, Channel, DestinationId, Guarded, IdentifierKind, Issuer, PinPolicy, PrintField, Product,
+    ProfileNeeds,
 };
 
 /// The questions that orders raise about the issuer's configuration. [`Issuer`] answers them; a server that keeps its
@@ -31,6 +32,9 @@ pub trait Rules {
 
     /// Whether an order for this product may use an identifier; without a product, whether the issuer has it.
     fn allows(&self, product: Option<&str>, kind: IdentifierKind, id: &str) -> Allowed;
+
+    /// Why the issuer's environment forbids something of an order; `None` when it does not.
+    fn forbids(&self, what: Guarded<'_>) -> Option<&'static str>;
 }
 
 /// What orders for one product must obey.
@@ -99,5 +103,9 @@ impl Rules for Issuer {
             Some(Some(product)) => Self::allows(self, product, kind, id),
             _ => self.knows(kind, id),
         }
+    }
+
+    fn forbids(&self, what: Guarded<'_>) -> Option<&'static str> {
+        Self::forbids(self, what)
     }
 }

@@ -6,6 +6,7 @@ use crate::bytes::{array_from_hex, hex_upper};
 use crate::crypto::ed25519::{Ed25519Private, Ed25519Public};
 use crate::crypto::hash::sha256;
 use crate::error::{ErrorKind, Result};
+use crate::output::OfficersRecord;
 use crate::output::WeakKeys;
 
 /// Value of the member `format`.
@@ -34,6 +35,15 @@ pub struct Manifest {
     pub configuration: Vec<FileDigest>,
     /// Every key that was loaded.
     pub keys: Vec<KeyRecord>,
+    /// Which key source worked with them. Absent in manifests of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_source: Option<String>,
+    /// Risks that the issuer accepts by name. Absent without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
+    /// Who has signed the configuration; absent when nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub officers: Option<OfficersRecord>,
     /// Commitment to a fixed seed; null without one.
     pub seed_commitment: Option<String>,
     /// Counts.
@@ -276,6 +286,9 @@ mod tests {
                 kcv: "ABCDEF".into(),
                 source: "software".into(),
             }],
+            key_source: Some("software".into()),
+            accepted: vec!["software-key-source".into()],
+            officers: Some(OfficersRecord { digest: "04".into(), sequence: 1, names: vec!["ann".into()] }),
             seed_commitment: None,
             counts,
             pool: Some(PoolCounts { used: 3, fresh: 1 }),

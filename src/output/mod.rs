@@ -17,6 +17,7 @@ pub mod report;
 mod seal;
 mod sender;
 mod status;
+mod trust;
 mod weak_keys;
 
 pub use card_line::{CARD_FORMAT, MAILER_FORMAT, RETURN_FORMAT, card_line, mailer_line, return_line};
@@ -29,4 +30,5 @@ pub use recipients::{Opened, Recipients, open, open_from, recipient};
 pub use seal::{Form, Label, Sealer, Sheet, seal};
 pub use sender::Senders;
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};
+pub use trust::{OfficersRecord, Trust};
 pub use weak_keys::WeakKeys;

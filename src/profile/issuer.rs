@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bins::Bins;
 use super::card_profile::Profile;
 use super::finding::Finding;
 use super::format::FormatFile;
@@ -50,6 +51,8 @@ pub struct Issuer {
     pub(super) output_signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
+    pub(super) bins: Bins,
+    pub(super) sequence: u64,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
     pub(super) expiry_warning_months: u16,

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::bins::Bins;
 use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig};
 use super::envelope_file::{self, RawEnvelope};
 use super::finding::{Finding, Level, Source};
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use super::production::Risk;
 use super::protection_file::{self, CLEAR_COMPONENTS, Protection, ProtectionSource, RawProtection};
 use crate::card::CardDate;
 use crate::crypto::ed25519::Ed25519Public;
@@ -66,9 +68,6 @@ impl Default for LedgerConfig {
     }
 }
 
-/// Risks that can be accepted by name.
-const RISKS: [&str; 2] = ["static-transport-of-pins", CLEAR_COMPONENTS];
-
 /// The parts of `issuer.toml`.
 pub(super) struct IssuerFile {
     pub(super) id: String,
@@ -84,6 +83,8 @@ pub(super) struct IssuerFile {
     pub(super) output_signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
+    pub(super) bins: Bins,
+    pub(super) sequence: u64,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
     pub(super) expiry_warning_months: u16,
@@ -114,6 +115,15 @@ struct File {
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
+    /// BINs that no live card has, beside the published ones.
+    #[serde(default)]
+    test_bins: Vec<Spanned<String>>,
+    /// BINs that a test issuer refuses.
+    #[serde(default)]
+    live_bins: Vec<Spanned<String>>,
+    /// Grows with every state of the directory that officers sign.
+    #[serde(default)]
+    sequence: u64,
     ledger: Option<Spanned<RawLedger>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
@@ -172,10 +182,11 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         source.error(file.issuer_id.span().start, "value", "issuer_id: 10 characters");
     }
     for risk in &file.accept {
-        if !RISKS.contains(&risk.get_ref().as_str()) {
+        if !Risk::ALL.iter().any(|r| r.name() == risk.get_ref()) {
             source.error(risk.span().start, "accept", "accept: this risk is not known");
         }
     }
+    let bins = Bins::read(source, &file.test_bins, &file.live_bins);
     let environment = match file.environment.get_ref().as_str() {
         "test" => Environment::Test,
         "production" => Environment::Production,
@@ -325,6 +336,8 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         signing_public_key,
         output_signing_public_key,
         ledger,
+        bins,
+        sequence: file.sequence,
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,
     })

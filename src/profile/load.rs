@@ -9,7 +9,8 @@ use super::issuer::{Environment, Issuer};
 use super::keys_edit::KeyLine;
 use super::keys_file::KeyState;
 use super::{
-    envelope_file, format_file, issuer_file, keys_file, oda_file, plan_file, product_file, profile_file,
+    envelope_file, format_file, issuer_file, keys_file, oda_file, plan_file, product_file, production,
+    profile_file,
 };
 use crate::card::CardDate;
 use crate::keys::{KeyIndex, KeyRef, KeyUse};
@@ -111,6 +112,8 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         output_signing_public_key: main.output_signing_public_key,
         ledger: main.ledger,
         accepted: main.accepted,
+        bins: main.bins,
+        sequence: main.sequence,
         identifiers: main.identifiers,
         pool: main.pool,
         expiry_warning_months: main.expiry_warning_months,
@@ -144,6 +147,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
             check::product(&mut source, &issuer, id);
         }
     }
+    production::check(&issuer, findings);
     Some(issuer)
 }
 

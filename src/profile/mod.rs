@@ -3,6 +3,7 @@
 //! An [`Issuer`] comes from the bytes of the files of an issuer directory; nothing here reads a file. It holds no
 //! secret: keys are named, and files that hold secrets are named.
 
+mod bins;
 mod card_profile;
 mod check;
 mod destination;
@@ -18,9 +19,11 @@ mod keys_file;
 pub mod layout;
 mod load;
 mod oda_file;
+pub mod officers;
 pub mod plan_file;
 mod product;
 mod product_file;
+mod production;
 mod profile_file;
 mod protection_file;
 mod track;
@@ -41,6 +44,7 @@ pub use keys_file::{KeyDates, KeyState};
 pub use load::Files;
 pub use oda_file::{OdaCertificate, OdaKey};
 pub use product::{ExpiryOrder, Ibm3624, NameOrder, PinPolicy, PinVerification, PrintField, Product};
+pub use production::{Guarded, Risk};
 pub use protection_file::{Protection, ProtectionSource};
 pub use track::{Discretionary, Part, Track3Part, TrackTemplate};
 pub use value::{CardSource, CardValues, Piece, ValueSpec};

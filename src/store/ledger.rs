@@ -91,6 +91,10 @@ const SCHEMA: &str = "
         card BLOB NOT NULL,
         confirmed INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE IF NOT EXISTS directory (
+        issuer TEXT PRIMARY KEY,
+        sequence INTEGER NOT NULL
+    ) STRICT;
     CREATE UNIQUE INDEX IF NOT EXISTS entry_request ON entry (request) WHERE request IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_card ON entry (card);
     CREATE INDEX IF NOT EXISTS entry_open ON entry (batch, block) WHERE confirmed = 0;
@@ -194,6 +198,24 @@ impl Ledger {
             self.transaction(|t| settle(t, batch, block, &|position| prepared.contains(&position)))?;
         }
         Ok(())
+    }
+
+    /// Remembers the sequence of an issuer directory: the highest one that was seen, this one included.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn raise_sequence(&self, issuer: &str, sequence: u64) -> Result<u64, LedgerError> {
+        self.transaction(|t| {
+            t.execute(
+                "INSERT INTO directory (issuer, sequence) VALUES (?1, ?2)
+                 ON CONFLICT (issuer) DO UPDATE SET sequence = max(sequence, excluded.sequence)",
+                params![issuer, signed(sequence)],
+            )?;
+            t.query_row("SELECT sequence FROM directory WHERE issuer = ?1", [issuer], |row| {
+                row.get::<_, i64>(0)
+            })
+            .map(|highest| u64::try_from(highest).unwrap_or(u64::MAX))
+        })
     }
 
     /// How many cards the ledger knows, by state: confirmed and reserved.

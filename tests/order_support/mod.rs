@@ -10,7 +10,7 @@ use emv_dataprep::keys::{KeyIndex, KeyRef, KeyUse};
 use emv_dataprep::order::{EnvelopeOpener, OpenError, ProductRules, RawOrder, Rules};
 use emv_dataprep::prepare::Rejection;
 use emv_dataprep::profile::{
-    Allowed, Channel, DestinationId, IdentifierKind, PinPolicy, PrintField, ProfileNeeds,
+    Allowed, Channel, DestinationId, Guarded, IdentifierKind, PinPolicy, PrintField, ProfileNeeds,
 };
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -122,6 +122,10 @@ impl Rules for TestRules {
 
     fn has_oda_key(&self, index: KeyIndex) -> bool {
         index == KeyIndex(1)
+    }
+
+    fn forbids(&self, _: Guarded<'_>) -> Option<&'static str> {
+        None
     }
 
     fn allows(&self, product: Option<&str>, kind: IdentifierKind, id: &str) -> Allowed {

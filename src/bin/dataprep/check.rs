@@ -7,7 +7,8 @@ use emv_dataprep::profile::{Finding, Level};
 use serde_json::json;
 
 use crate::failure::Done;
-use crate::{issuer_dir, prepare, self_test, terminal};
+use crate::issuer_dir::IssuerDir;
+use crate::{issuer_dir, prepare, production, self_test, terminal};
 
 /// Check an issuer directory: every problem with file and line
 #[derive(clap::Args)]
@@ -25,6 +26,9 @@ pub fn run(args: &Args) -> Done {
     self_test::at_start()?;
     let now = prepare::Start::now()?;
     let (dir, mut findings) = issuer_dir::findings(&args.issuer, now.today)?;
+    if let Some(dir) = &dir {
+        findings.extend(officers(dir));
+    }
     // The keys open only when the configuration is good.
     if let Some(dir) = dir {
         let backend = prepare::backend()?;
@@ -78,4 +82,16 @@ pub fn run(args: &Args) -> Done {
         terminal::give(format!("{object}\n").as_bytes())?;
     }
     Ok(if errors == 0 { Exit::Done } else { Exit::Refused })
+}
+
+/// What the officers' signatures lack. Without `--officers` nobody can tell.
+fn officers(dir: &IssuerDir) -> Option<Finding> {
+    let (level, message) = match (production::officers(dir), dir.is_test()) {
+        (Ok(None), true) => return None,
+        (Ok(None), false) => {
+            (Level::Warning, "the officers' signatures are not looked at without --officers".to_owned())
+        }
+        (Ok(Some(_)) | Err(_), _) => (Level::Error, production::admit(dir).err()?.message),
+    };
+    Some(Finding { level, code: "officers", file: String::new(), line: 0, message })
 }

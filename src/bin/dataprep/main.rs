@@ -16,9 +16,11 @@ mod issuer_dir;
 mod issuer_key;
 mod journal;
 mod keys;
+mod officers;
 mod open;
 mod pool;
 mod prepare;
+mod production;
 mod progress;
 mod self_test;
 mod terminal;
@@ -36,6 +38,10 @@ use failure::{Done, Failure};
 #[derive(Parser)]
 #[command(version, after_help = "Example: dataprep demo, then dataprep verify demo/out --issuer demo/issuer")]
 struct Cli {
+    /// The officers' public keys, a file outside of the issuer directory: so many of them must have signed it. A production
+    /// issuer needs it
+    #[arg(long, global = true, value_name = "FILE")]
+    officers: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,12 +63,16 @@ enum Command {
     Audit(audit::Args),
     IssuerKey(issuer_key::Args),
     TestCa(test_ca::Args),
+    Officers(officers::Args),
 }
 
 fn main() -> ExitCode {
     hide_panic_messages();
     let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
+        Ok(cli) => {
+            production::trust(cli.officers);
+            cli.command
+        }
         Err(e) => {
             // Help and version are no error.
             let code = u8::try_from(e.exit_code()).unwrap_or(2);
@@ -86,6 +96,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::IssuerKey(args) => issuer_key::run(&args),
         Command::TestCa(args) => test_ca::run(&args),
+        Command::Officers(args) => officers::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

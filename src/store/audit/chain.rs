@@ -237,6 +237,15 @@ pub fn check(log: &[u8], head: &[u8], key: Option<&Ed25519Public>) -> Result<Vec
     Ok(entries)
 }
 
+/// The whole entries of a log, each following the one before. The head is not looked at, and what a kill cut short at the
+/// end is left out.
+///
+/// # Errors
+/// What is wrong, with the number of the line.
+pub fn entries(log: &[u8]) -> Result<Vec<Entry>> {
+    chain(log).map(|(entries, ..)| entries)
+}
+
 /// The whole entries of a log, the digest of the last, and what follows the last line end.
 pub(super) fn chain(log: &[u8]) -> Result<(Vec<Entry>, [u8; 32], &[u8])> {
     let mut entries: Vec<Entry> = Vec::new();

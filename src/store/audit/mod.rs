@@ -12,5 +12,5 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Entry, Event, Head, Text, check};
+pub use chain::{Entry, Event, Head, Text, check, entries};
 pub use log::{AuditError, AuditLog};

@@ -8,7 +8,7 @@ use emv_dataprep::crypto::tdes::{TdesKey, adjust_parity, has_weak_part};
 use emv_dataprep::error::{ErrorKind, Result};
 use emv_dataprep::keys::tr31::{Header, Usage, Version};
 use emv_dataprep::keys::{
-    CvvKind, KcvMethod, KeyAlgorithm, KeyIndex, KeyRef, KeyUse, is_known_test_key, tr31,
+    CvvKind, KcvMethod, KeyAlgorithm, KeyIndex, KeyRef, KeyUse, is_standard_test_key, tr31,
 };
 use emv_dataprep::secret::Secret;
 
@@ -103,7 +103,7 @@ impl TestKeys {
             }
             let weak = algorithm.is_tdes() && has_weak_part(&bytes);
             let key = Secret::new(bytes);
-            if !weak && !is_known_test_key(&key) {
+            if !weak && !is_standard_test_key(&key) {
                 self.keys.push(TestKey { name, algorithm, key, attribute, note });
                 return Ok(());
             }

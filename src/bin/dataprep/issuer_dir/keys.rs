@@ -10,7 +10,7 @@ use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rsa::RsaPrivate;
 use emv_dataprep::issuer::KeyModule;
 use emv_dataprep::keys::{KeySource, PrivateJwk, SoftwareRing};
-use emv_dataprep::output::KeyRecord;
+use emv_dataprep::output::{KeyRecord, OfficersRecord, Trust};
 use emv_dataprep::profile::SecretKind;
 use emv_dataprep::secret::Secret;
 use emv_dataprep::store::Store;
@@ -20,6 +20,7 @@ use super::IssuerDir;
 use super::protection::{self, Protecting};
 use super::read::{der_of, read_bounded, read_hex_secret, read_secret};
 use crate::failure::Failure;
+use crate::production;
 
 /// The issuer's keys, opened.
 pub struct OpenKeys {
@@ -50,11 +51,7 @@ impl IssuerDir {
         for entry in self.issuer.key_entries() {
             ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
         }
-        if !self.is_test()
-            && let Some(key) = ring.known_test_keys().next()
-        {
-            return Err(Failure::refused(format!("keys.toml: key {key} is a published test key")));
-        }
+        production::admit_keys(self, ring.name(), ring.known_test_keys())?;
         self.open_oda(&mut ring)?;
         let mut envelopes = EnvelopeKeys::default();
         for file in self.issuer.secret_files() {
@@ -62,6 +59,9 @@ impl IssuerDir {
                 let path = self.root.join(&file.path);
                 let text = read_secret(&path)?;
                 let key = PrivateJwk::from_json(text.expose());
+                if let Ok(key) = &key {
+                    production::refuse_known_jwk(self, key.public())?;
+                }
                 let added = key.and_then(|key| envelopes.add_until(kid, key, *until));
                 added.map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
             }
@@ -105,6 +105,20 @@ impl IssuerDir {
     /// The pool's folder.
     pub fn pool_folder(&self) -> PathBuf {
         self.root.join(self.issuer.pool_folder())
+    }
+
+    /// What a batch rests on, for the manifest.
+    pub fn trust(&self, keys: &OpenKeys) -> Trust {
+        let officers = self.signed.as_ref().map(|signed| OfficersRecord {
+            digest: hex_upper(&production::state(self).digest()),
+            sequence: signed.sequence,
+            names: signed.officers.iter().map(ToString::to_string).collect(),
+        });
+        Trust {
+            key_source: Some(keys.module.source().name().to_owned()),
+            accepted: self.issuer.accepted().map(str::to_owned).collect(),
+            officers,
+        }
     }
 
     /// Every key for the manifest.

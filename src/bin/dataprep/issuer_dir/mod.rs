@@ -11,9 +11,11 @@ use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::card::CardDate;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::output::FileDigest;
+use emv_dataprep::profile::officers::Signed;
 use emv_dataprep::profile::{Environment, Files, Finding, Issuer, Level};
 
 use crate::failure::Failure;
+use crate::production;
 
 pub use keys::{OpenKeys, signing_key};
 pub use output::{Signer, senders};
@@ -27,11 +29,20 @@ pub struct IssuerDir {
     pub root: PathBuf,
     pub files: Files,
     pub issuer: Issuer,
+    /// Which officers have signed it; none when nobody asked.
+    pub signed: Option<Signed>,
 }
 
 impl IssuerDir {
-    /// Reads and checks a directory.
+    /// Reads and checks a directory for work: a production issuer's must be signed by its officers.
     pub fn load(root: &Path) -> Result<Self, Failure> {
+        let mut dir = Self::read(root)?;
+        dir.signed = production::admit(&dir)?;
+        Ok(dir)
+    }
+
+    /// Reads and checks a directory for those who are to sign it.
+    pub fn read(root: &Path) -> Result<Self, Failure> {
         let files = read_files(root)?;
         let issuer = Issuer::load(&files).map_err(|findings| {
             let errors = findings.iter().filter(|f| f.level == Level::Error);
@@ -41,7 +52,7 @@ impl IssuerDir {
             }
             Failure::refused(text)
         })?;
-        Ok(Self { root: root.to_owned(), files, issuer })
+        Ok(Self { root: root.to_owned(), files, issuer, signed: None })
     }
 
     /// Whether keys and cards are test ones.
@@ -77,5 +88,5 @@ impl IssuerDir {
 pub fn findings(root: &Path, today: CardDate) -> Result<(Option<IssuerDir>, Vec<Finding>), Failure> {
     let files = read_files(root)?;
     let (issuer, findings) = Issuer::check(&files, Some(today));
-    Ok((issuer.map(|issuer| IssuerDir { root: root.to_owned(), files, issuer }), findings))
+    Ok((issuer.map(|issuer| IssuerDir { root: root.to_owned(), files, issuer, signed: None }), findings))
 }

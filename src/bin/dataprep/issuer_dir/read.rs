@@ -38,6 +38,10 @@ pub(super) fn read_files(root: &Path) -> Result<Files, Failure> {
             let Some(text) = name.to_str() else {
                 return Err(Failure::refused(format!("{}: a name that is not UTF-8", path.display())));
             };
+            if text.chars().any(char::is_control) {
+                // The digest of the directory has a line for each file.
+                return Err(Failure::refused(format!("{}: a name with a control character", path.display())));
+            }
             let is_kept = matches!(text, "pool" | KEY_LOG) && folder.as_os_str().is_empty();
             if text.starts_with('.') || text == "secrets" || is_kept {
                 continue;

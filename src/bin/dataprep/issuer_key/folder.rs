@@ -61,7 +61,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn of(place: &Place) -> Result<Self, Failure> {
-        let dir = IssuerDir::load(&place.issuer)?;
+        let dir = IssuerDir::read(&place.issuer)?;
         let path = dir.root.join("oda").join(place.index.to_string());
         Ok(Self { dir, index: place.index, path, store: Store::default() })
     }

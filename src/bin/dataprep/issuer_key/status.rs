@@ -44,7 +44,7 @@ fn state(end: Expiry, today: CardDate, months: u16) -> &'static str {
 }
 
 pub(super) fn run(args: &Args) -> Done {
-    let dir = IssuerDir::load(&args.issuer)?;
+    let dir = IssuerDir::read(&args.issuer)?;
     let today = Start::now()?.today;
     let months = args.months.unwrap_or(dir.issuer.expiry_warning_months());
     let store = Store::default();

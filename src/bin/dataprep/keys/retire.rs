@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Done {
     let facts = [("key", shown(key)), ("from", args.from.iso())];
     change.publish(&file, Event::KeyRetired, facts)?;
     terminal::say(&format!("key {}: retired from {}", shown(key), args.from.iso()));
-    if let Ok(dir) = IssuerDir::load(&args.place.issuer)
+    if let Ok(dir) = IssuerDir::read(&args.place.issuer)
         && let Err(e) = dir.issuer.on(args.from)
     {
         terminal::say(&format!("warning: from that day prepare stops: {e}"));

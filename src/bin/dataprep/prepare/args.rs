@@ -45,6 +45,9 @@ pub struct Args {
     /// Why the batch is taken up again, for the audit log
     #[arg(long, value_name = "TEXT", requires = "resume")]
     pub reason: Option<String>,
+    /// Another officer's approval of --resume (production), as officers approve makes one
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    pub approval: Option<PathBuf>,
     /// Threads; default one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,

@@ -3,6 +3,7 @@
 mod args;
 mod once;
 mod orders;
+mod resume;
 mod start;
 mod weak_keys;
 
@@ -27,7 +28,7 @@ use crate::issuer_dir::IssuerDir;
 use crate::journal::{self, Journal};
 use crate::pool::PoolKeys;
 use crate::progress::{self, Ticker};
-use crate::{self_test, terminal};
+use crate::{production, self_test, terminal};
 
 pub use args::Args;
 use once::{ledger, tags};
@@ -90,13 +91,8 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     self_test::at_start()?;
     let backend = backend()?;
     let dir = IssuerDir::load(&args.issuer)?;
-    for (asked, what) in
-        [(args.seed.is_some(), "--seed"), (args.now.is_some(), "--now"), (args.plain, "--plain")]
-    {
-        if asked {
-            dir.only_for_test(what)?;
-        }
-    }
+    production::admit_prepare(&dir, args)?;
+    resume::named(args, &dir, operator.as_ref())?;
     let resume = if args.resume { Resume::Yes } else { Resume::No };
     batch::check_folder(&args.out, &Store::default(), resume)?;
     let keys = dir.open_keys(backend)?;
@@ -110,6 +106,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         )));
     }
     let ledger = ledger(args, &dir)?;
+    production::admit_sequence(&dir, ledger.as_ref())?;
     let tags = match &ledger {
         None => None,
         Some(_) => Some(tags(&dir, &keys)?),
@@ -119,6 +116,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
 
     let seed = args.seed.map(Seed::fixed);
     let (source, known, length) = source(&args.orders, seed.is_some())?;
+    let found = resume::Found::look(args);
     let configuration = dir.digests();
     let start = match args.now {
         Some(now) => Start::at(now)?,
@@ -128,7 +126,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         engine: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
         started: start.text,
         start_is_fixed: args.now.is_some(),
-        configuration: digest_of(&configuration),
+        configuration: production::state(&dir).digest(),
         seed_commitment: seed.as_ref().map(Job::seed_commitment),
         plain: args.plain,
         block: args.block.or_else(|| block_of(&args.out, resume)).unwrap_or(BLOCK),
@@ -140,8 +138,12 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     let who = journal::who(operator.as_ref())?;
     let signer = dir.signing_key()?;
     let mut journal = Journal::open(&store, &args.out, signer.as_ref(), who, clock)?;
+    let approved = resume::approved(args, &dir, &job, found, operator.as_ref())?;
     let size = usize::try_from(job.job.block).unwrap_or(usize::MAX);
     if let Some(manifest) = &job.finished {
+        if !approved.is_empty() {
+            journal.add(Event::BatchResumed, approved)?;
+        }
         let read = match known {
             Some(known) => known,
             None => Input::new(source, size)?.finish()?,
@@ -170,6 +172,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         ("configuration", job.job.configuration.clone()),
         ("backend", backend.to_string()),
     ];
+    facts.extend(approved);
     facts.extend(known.map(|digest| ("input", hex_upper(&digest))));
     if entries == 0 {
         journal.add(Event::BatchStarted, facts)?;
@@ -217,6 +220,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         environment: dir.issuer.environment().name().to_owned(),
         configuration,
         keys: dir.key_records(&keys),
+        trust: dir.trust(&keys),
         keys_from: if args.pool { KeysFrom::Pool } else { KeysFrom::Fresh },
         audit: journal.record(),
         signer: dir.signing_key()?,
@@ -247,11 +251,6 @@ fn block_of(out: &Path, resume: Resume) -> Option<u64> {
     }
     let bytes = std::fs::read(out.join(Layout::JOB)).ok()?;
     Job::read(&bytes).ok().map(|job| job.block)
-}
-
-fn digest_of(configuration: &[emv_dataprep::output::FileDigest]) -> [u8; 32] {
-    let lines: String = configuration.iter().map(|f| format!("{} {}\n", f.sha256, f.path)).collect();
-    sha256(&[lines.as_bytes()])
 }
 
 /// Becomes true when INT or TERM asks to stop; a second one ends the program at once.
