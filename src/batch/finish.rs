@@ -150,6 +150,14 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
         bytes: job_text.len() as u64,
         cards: 0,
     });
+    if let Some(key) = &open.key {
+        files.push(FileRecord {
+            path: Layout::KEY.to_owned(),
+            sha256: hex_upper(&sha256(&[key])),
+            bytes: key.len() as u64,
+            cards: 0,
+        });
+    }
     let ended_at = (facts.now)();
     let report = Report {
         engine: &job.engine,

@@ -16,6 +16,7 @@
 //! | path | holds |
 //! |---|---|
 //! | `job.json` | start, batch id, digests of what the batch was started with |
+//! | `job.key` | the job's data key, wrapped: written before `job.json`, which has its digest |
 //! | `.job/attempts/NNNNNN-*/` | files of one attempt at block NNNNNN |
 //! | `.job/records/NNNNNN.json` | the record that commits block NNNNNN, with the running digest of the input |
 //! | `prepared/`, `pin-mailers/`, `issuer-return/` | files of committed blocks |
@@ -33,6 +34,7 @@ mod error;
 mod finish;
 mod input;
 mod job;
+mod job_key;
 mod layout;
 mod pipeline;
 mod record;
@@ -46,7 +48,8 @@ pub use cards::{Cards, EnvelopeKeys, LedgerTags};
 pub use error::{BatchError, Exit};
 pub use finish::{Facts, KeysFrom};
 pub use input::{Input, InputSource, Spool, file_digest};
-pub use job::{Description, Job, OpenJob, Resume, check_folder, open};
+pub use job::{Description, Job, OpenJob, Resume, check_folder, open, open_with_key};
+pub use job_key::JobKey;
 pub use layout::Layout;
 pub use pipeline::{BlockNumber, Head, Made, Pipeline};
 pub use record::BlockRecord;

@@ -198,6 +198,8 @@ mod tests {
             applications: Vec::new(),
             magstripe: Default::default(),
             print: Default::default(),
+            carrier_name: None,
+            record_mac: None,
         }
     }
 

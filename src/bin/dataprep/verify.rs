@@ -115,7 +115,7 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
         layout: &layout,
         batch: &whole.batch,
         holders: &holders,
-        facts: context::Facts::new(&dir, &whole)?,
+        facts: context::Facts::new(&dir, &whole, &layout)?,
     };
     witness.all(&manifest, &good, &mut outcomes, &mut tally)?;
     tally.add_outcomes(outcomes.finish());

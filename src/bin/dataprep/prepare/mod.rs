@@ -1,6 +1,7 @@
 //! `dataprep prepare`: an order stream becomes prepared cards, restartable.
 
 mod args;
+mod job_key;
 mod once;
 mod orders;
 mod start;
@@ -99,6 +100,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     let resume = if args.resume { Resume::Yes } else { Resume::No };
     batch::check_folder(&args.out, &Store::default(), resume)?;
     let keys = dir.open_keys(backend)?;
+    job_key::require(&dir, &keys)?;
     let recipients = Recipients::of(&dir.issuer)?;
     if !args.plain
         && let Some(open) = dir.issuer.destinations().find(|d| recipients.get(&d.id).is_none())
@@ -134,7 +136,9 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         input: known,
     };
     let batch_id = || Job::batch_id(seed.as_ref(), &description.configuration, known);
-    let job = batch::open(&args.out, Store::default(), resume, &description, batch_id)?;
+    let key = || job_key::make(&keys, seed.as_ref());
+    let job = batch::open_with_key(&args.out, Store::default(), resume, &description, batch_id, key)?;
+    let macs = job_key::macs(&job, &keys)?;
     let store = Store::default();
     let who = journal::who(operator.as_ref())?;
     let signer = dir.signing_key()?;
@@ -192,6 +196,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             .as_ref()
             .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
         tags,
+        macs: macs.as_ref(),
     };
     let ticker = Ticker::new(args.progress.unwrap_or_else(progress::Form::fitting), length);
     let settings = Settings {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use emv_dataprep::batch::{JobKey, Layout};
 use emv_dataprep::card::CardDate;
+use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::issuer::DerivationOption;
-use emv_dataprep::keys::{CvvKind, KeyUse, tr31};
+use emv_dataprep::keys::{CvvKind, KeyUse, SoftwareRing, tr31};
 use emv_dataprep::output::Manifest;
 use emv_dataprep::profile::{DgiContent, Discretionary, ExpiryOrder, Part};
 use emv_dataprep::secret::Secret;
@@ -13,6 +15,7 @@ use emv_dataprep::verify::{self, CaPublicKey, CardContext, CardLine, Derivation,
 use crate::failure::Failure;
 use crate::issuer_dir::IssuerDir;
 use crate::prepare::Start;
+use crate::terminal;
 
 pub struct Facts<'a> {
     dir: &'a IssuerDir,
@@ -22,9 +25,34 @@ pub struct Facts<'a> {
     pub keys: Keys,
 }
 
+/// The data key of a job, for the check of its records: none when the job has none, or when this issuer's protection
+/// key is not at hand.
+///
+/// Of the issuer's keys the one of use `job` is opened that `job.key` names, and no other: also in production, where
+/// verification has no other secret key.
+fn job_key(dir: &IssuerDir, layout: &Layout) -> Result<Option<JobKey>, Failure> {
+    let Ok(text) = std::fs::read(layout.file(Layout::KEY)) else { return Ok(None) };
+    let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", Layout::KEY));
+    let name = JobKey::wrapped_under(&text).map_err(at)?;
+    let Some(entry) = dir.issuer.key_entries().iter().find(|e| e.key == name) else {
+        return Err(Failure::refused(format!("{}: keys.toml has no key {name}", Layout::KEY)));
+    };
+    let kbpk = match dir.kbpk() {
+        Ok(kbpk) => kbpk,
+        Err(failure) if dir.is_test() => return Err(failure),
+        Err(_) => {
+            terminal::say(&format!("the protection key is not at hand: {} stays closed", Layout::KEY));
+            return Ok(None);
+        }
+    };
+    let mut ring = SoftwareRing::new(Backend::Portable);
+    ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
+    JobKey::open(&ring, &text).map(Some).map_err(at)
+}
+
 impl<'a> Facts<'a> {
-    /// Keys of a test issuer are unwrapped; of any other only the public ones are used.
-    pub fn new(dir: &'a IssuerDir, manifest: &Manifest) -> Result<Self, Failure> {
+    /// Keys of a test issuer are unwrapped; of any other only the public ones are used, and the key of the job.
+    pub fn new(dir: &'a IssuerDir, manifest: &Manifest, layout: &Layout) -> Result<Self, Failure> {
         let mut keys = Keys::default();
         let mut wrapping = BTreeMap::new();
         if dir.is_test() {
@@ -57,6 +85,9 @@ impl<'a> Facts<'a> {
                 checksum: Some(ca.checksum()),
                 expires: None,
             });
+        }
+        if let Some(key) = job_key(dir, layout)? {
+            keys.set_job(key.secret().duplicate());
         }
         Ok(Self { dir, today: Start::read(&manifest.started)?.today, wrapping, keys })
     }
