@@ -16,6 +16,8 @@ use super::{BatchError, BlockNumber, BlockRecord, Layout, OpenJob};
 
 /// What the manifest says beside the batch itself.
 pub struct Facts {
+    /// SHA-256 of the program.
+    pub engine_sha256: Option<String>,
     /// `test` or `production`.
     pub environment: String,
     /// Every configuration file.
@@ -186,9 +188,15 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
     });
     store.sync_folder(layout.root())?;
     files.sort();
+    counts.by_destination = by_destination(&files)
+        .into_iter()
+        .map(|((channel, id), cards)| (format!("{channel}/{id}"), cards))
+        .collect();
+    counts.by_profile = by_profile;
     let mut manifest = Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         engine: job.engine.clone(),
+        engine_sha256: facts.engine_sha256.clone(),
         batch: job.batch.clone(),
         environment: facts.environment.clone(),
         started: job.started.clone(),

@@ -31,7 +31,7 @@ pub use line::{
     Application, CardLine, CardText, Dgi, FORMAT, Interface, Magstripe, Print, Protection, ScriptStep,
     TransportAlgorithm, TransportKeyName, TransportMode,
 };
-pub use manifest::{FileEntry, Manifest};
+pub use manifest::{CountsBy, FileEntry, Manifest, Named};
 pub use outcomes::{OrderFault, Outcomes};
 pub use report::{CardReport, CheckName, Outcome};
 pub use tally::{CheckCount, Failure, Tally};

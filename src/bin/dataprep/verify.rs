@@ -118,6 +118,7 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
         facts: context::Facts::new(&dir, &whole, &layout)?,
     };
     witness.all(&manifest, &good, &mut outcomes, &mut tally)?;
+    tally.add_batch_check("recount", Layout::MANIFEST, manifest.check_counted(outcomes.counted()));
     tally.add_outcomes(outcomes.finish());
     Ok(tally)
 }

@@ -32,8 +32,7 @@ use crate::{self_test, terminal};
 pub use args::Args;
 use once::{ledger, tags};
 use orders::source;
-pub use start::Start;
-use start::clock;
+pub use start::{Start, clock, now};
 
 /// Positions in a block when nobody says otherwise.
 const BLOCK: u64 = 1000;
@@ -208,6 +207,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         ledger: ledger.as_ref(),
     };
     let facts = Facts {
+        engine_sha256: own_digest(),
         environment: dir.issuer.environment().name().to_owned(),
         configuration,
         keys: dir.key_records(&keys),
@@ -240,6 +240,11 @@ fn block_of(out: &Path, resume: Resume) -> Option<u64> {
     }
     let bytes = std::fs::read(out.join(Layout::JOB)).ok()?;
     Job::read(&bytes).ok().map(|job| job.block)
+}
+
+/// SHA-256 of the running program, where the system shows it.
+fn own_digest() -> Option<String> {
+    batch::file_digest(Path::new("/proc/self/exe")).ok().map(|digest| hex_upper(&digest))
 }
 
 fn digest_of(configuration: &[emv_dataprep::output::FileDigest]) -> [u8; 32] {

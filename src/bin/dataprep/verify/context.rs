@@ -35,13 +35,15 @@ fn job_key(dir: &IssuerDir, layout: &Layout) -> Result<Option<JobKey>, Failure> 
     let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", Layout::KEY));
     let name = JobKey::wrapped_under(&text).map_err(at)?;
     let Some(entry) = dir.issuer.key_entries().iter().find(|e| e.key == name) else {
-        return Err(Failure::refused(format!("{}: keys.toml has no key {name}", Layout::KEY)));
+        terminal::say(&format!("keys.toml has no key {name}: {} stays closed, no record-mac", Layout::KEY));
+        return Ok(None);
     };
     let kbpk = match dir.kbpk() {
         Ok(kbpk) => kbpk,
         Err(failure) if dir.is_test() => return Err(failure),
         Err(_) => {
-            terminal::say(&format!("the protection key is not at hand: {} stays closed", Layout::KEY));
+            let file = Layout::KEY;
+            terminal::say(&format!("the protection key is not at hand: {file} stays closed, no record-mac"));
             return Ok(None);
         }
     };
