@@ -9,6 +9,7 @@ use crate::error::ErrorKind;
 use crate::output::Manifest;
 use crate::store::{FolderLock, LockOutcome, Store};
 
+use super::wipe::wiping;
 use super::{BatchError, Layout};
 
 const FORMAT: &str = "emv-dataprep/job/1";
@@ -151,6 +152,9 @@ pub fn open_with_key(
     };
     if let Some(bytes) = store.read(&layout.file(Layout::JOB))? {
         let job = Job::read(&bytes)?;
+        if wiping(root, &store)?.is_some() {
+            return Err(BatchError::Refused(format!("{}: this job was wiped", root.display())));
+        }
         description.must_match(&job)?;
         let finished = match store.read(&layout.file(Layout::MANIFEST))? {
             Some(bytes) => Some(

@@ -43,6 +43,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod wipe;
 
 pub use cards::{Cards, EnvelopeKeys, LedgerTags};
 pub use error::{BatchError, Exit};
@@ -54,3 +55,4 @@ pub use layout::Layout;
 pub use pipeline::{BlockNumber, Head, Made, Pipeline};
 pub use record::BlockRecord;
 pub use run::{BlockDone, Committed, NoProgress, Progress, Settings, run};
+pub use wipe::{JobRecord, JobState, Wipe};

@@ -337,6 +337,11 @@ impl Disk for FailingDisk {
         OsDisk.sync_folder(path)
     }
 
+    fn overwrite(&self, path: &Path) -> io::Result<()> {
+        self.0.step()?;
+        OsDisk.overwrite(path)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.0.step()?;
         OsDisk.remove_file(path)
@@ -363,7 +368,7 @@ impl DiskFile for FailingFile {
     }
 }
 
-fn failing(at: u64, dies: bool) -> Store {
+pub(super) fn failing(at: u64, dies: bool) -> Store {
     Store::new(Arc::new(FailingDisk(Arc::new(Failing { left: AtomicU64::new(at), dies }))))
 }
 

@@ -48,6 +48,7 @@ pub struct Issuer {
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
+    pub(super) retention_days: Option<u32>,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
@@ -243,6 +244,12 @@ impl Issuer {
     #[must_use]
     pub fn pool_folder(&self) -> &str {
         &self.pool
+    }
+
+    /// Days after which a job is to be wiped, if the issuer says so.
+    #[must_use]
+    pub const fn retention_days(&self) -> Option<u32> {
+        self.retention_days
     }
 
     /// Whether `issuer.toml` accepts a risk by name.

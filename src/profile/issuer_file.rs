@@ -76,7 +76,11 @@ pub(super) struct IssuerFile {
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
+    pub(super) retention_days: Option<u32>,
 }
+
+/// Most days after which a job is to be wiped: a hundred years.
+const MOST_RETENTION_DAYS: u32 = 36_500;
 
 /// The folder of the key pool when the file names none.
 const POOL: &str = "pool";
@@ -94,6 +98,7 @@ struct File {
     secrets: Spanned<Secrets>,
     /// Folder of the pool of ready RSA keys.
     pool: Option<Spanned<String>>,
+    retention_days: Option<Spanned<u32>>,
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
@@ -268,8 +273,16 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             path.into_inner()
         }
     };
+    let retention_days = file.retention_days.map(|days| {
+        if !(1..=MOST_RETENTION_DAYS).contains(days.get_ref()) {
+            let message = format!("retention_days: 1 to {MOST_RETENTION_DAYS} days");
+            source.error(days.span().start, "value", message);
+        }
+        days.into_inner()
+    });
     Some(IssuerFile {
         pool,
+        retention_days,
         id,
         environment,
         destinations,

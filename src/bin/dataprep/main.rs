@@ -11,6 +11,7 @@ mod demo_command;
 mod failure;
 mod inspect;
 mod issuer_dir;
+mod jobs;
 mod journal;
 mod keys;
 mod open;
@@ -20,6 +21,7 @@ mod progress;
 mod self_test;
 mod terminal;
 mod verify;
+mod wipe;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,8 @@ enum Command {
     Pool(pool::Args),
     Bench(bench::Args),
     Audit(audit::Args),
+    Jobs(jobs::Args),
+    Wipe(wipe::Args),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +82,8 @@ fn main() -> ExitCode {
         Command::Pool(args) => pool::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Jobs(args) => jobs::run(&args),
+        Command::Wipe(args) => wipe::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

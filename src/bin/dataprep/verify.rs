@@ -18,7 +18,7 @@ use emv_dataprep::verify::{FileEntry, Manifest, Outcome, Outcomes, Tally};
 use crate::audit;
 use crate::failure::{Done, Failure};
 use crate::issuer_dir::{self, IssuerDir};
-use crate::{self_test, terminal};
+use crate::{self_test, terminal, wipe};
 
 /// Check every card of a batch, every file and every order, by code that shares nothing with what made them
 #[derive(clap::Args, Clone)]
@@ -65,6 +65,7 @@ pub fn run(args: &Args) -> Done {
 /// Checks a batch: what was found.
 pub fn verify(args: &Args) -> Result<Tally, Failure> {
     self_test::at_start()?;
+    wipe::refuse_wiped(&args.out)?;
     let layout = Layout::new(&args.out);
     let path = layout.file(Layout::MANIFEST);
     let text = std::fs::read(&path)
