@@ -88,7 +88,8 @@ fn whatever_a_card_has_of_its_neighbour_is_found() {
         ["maskedPan", "transportKey", "chip", "magstripe", "print", "carrier", "packaging", "shipment"];
     let one_profile = |card: &Value| card["profile"] == "visa-style-dual";
     let any = |_: &Value| true;
-    let cases: [(&str, &[&str], &dyn Fn(&Value) -> bool); 9] = [
+    type Case<'a> = (&'a str, &'a [&'a str], &'a dyn Fn(&Value) -> bool);
+    let cases: [Case<'_>; 9] = [
         ("prepared", &["print"], &one_profile),
         ("prepared", &["magstripe"], &one_profile),
         ("prepared", &["chip"], &one_profile),

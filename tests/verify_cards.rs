@@ -32,7 +32,8 @@ fn the_mac_of_a_record_covers_every_field_and_nothing_passes_without_it() {
     };
     assert_eq!(outcome(&|_| ()), Outcome::Passed);
     assert_eq!(outcome(&|made| made.keys = Keys::default()), Outcome::NotApplicable);
-    let changes: [(&str, &dyn Fn(&mut Made)); 14] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Made));
+    let changes: [Change<'_>; 14] = [
         ("position", &|m| m.line["position"] = 2.into()),
         ("cardId", &|m| m.line["cardId"] = "c-2".into()),
         ("printed name", &|m| m.line["print"]["name"] = "JANE DOES".into()),
