@@ -119,3 +119,24 @@ impl RecordMacKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_told() {
+        let key = RecordMacKey::of_job(&Secret::copy_of(&[0x41; 32]));
+        let text = format!("{:?} {key:?}", RecordMac([0x41; 32]));
+        assert_eq!(text, "RecordMac(***) RecordMacKey(Secret(32 bytes))");
+    }
+
+    #[test]
+    fn only_64_upper_case_digits_are_read() {
+        let text = "0A".repeat(31);
+        for bad in [text.clone(), format!("{text}0A0A"), format!("{text}0a"), format!("{text}0G")] {
+            assert!(RecordMac::from_hex(&bad).is_err(), "{bad}");
+        }
+        assert!(RecordMac::from_hex(&format!("{text}0A")).is_ok());
+    }
+}
