@@ -109,15 +109,12 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
     let good = check_files(&layout, &manifest, &mut tally);
     check_strangers(&layout, &manifest, &mut tally)?;
 
+    let facts = context::Facts::new(&dir, &whole, &layout)?;
+    tally.add_batch_check("job-key", Layout::KEY, facts.job);
     let mut outcomes = Outcomes::new(manifest.orders);
     each_line(&layout.file(Layout::STATUS), |line| outcomes.status(line))?;
     each_line(&layout.file(Layout::REJECTED), |line| outcomes.rejected(line))?;
-    let witness = cards::Witness {
-        layout: &layout,
-        batch: &whole.batch,
-        holders: &holders,
-        facts: context::Facts::new(&dir, &whole, &layout)?,
-    };
+    let witness = cards::Witness { layout: &layout, batch: &whole.batch, holders: &holders, facts };
     witness.all(&manifest, &good, &mut outcomes, &mut tally)?;
     tally.add_batch_check("recount", Layout::MANIFEST, manifest.check_counted(outcomes.counted()));
     tally.add_outcomes(outcomes.finish());
