@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emv_dataprep::keys::{KcvMethod, KeyUse};
 use emv_dataprep::keys::{KeyIndex, KeyRef};
-use emv_dataprep::output::{card_line, mailer_line, return_line};
-use emv_dataprep::prepare::prepare_batch;
+use emv_dataprep::output::{RecordMacKey, card_line_with, mailer_line_with, return_line_with};
+use emv_dataprep::prepare::{CarriedNames, prepare_batch};
 use emv_dataprep::profile::format::{Charset, Checksum, Encoding, FieldSource};
 use emv_dataprep::profile::{CardSource, Channel, Issuer, PrintField};
 use jsonschema::Validator;
@@ -478,11 +478,13 @@ fn prepared_cards_fit() {
             assert_valid(&validator(schema), &line, schema);
             line
         };
-        let line = check("card-line", &card_line(&card));
+        let key = RecordMacKey::of_job(&emv_dataprep::secret::Secret::copy_of(&[7; 32]));
+        let macs = key.macs(request, &CarriedNames::of(&issuer.issuer, request).unwrap());
+        let line = check("card-line", &card_line_with(&card, Some(macs.card)));
         wrapped += usize::from(line["transportKey"].get("wrapped").is_some());
-        check("return", &return_line(&card.issuer_return, &request.data));
+        check("return", &return_line_with(&card.issuer_return, &request.data, Some(macs.issuer_return)));
         if let Some(mailer) = &card.mailer {
-            check("mailer", &mailer_line(mailer));
+            check("mailer", &mailer_line_with(mailer, Some(macs.mailer)));
             mailers += 1;
         }
     }

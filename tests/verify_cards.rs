@@ -15,12 +15,62 @@ use verify_support::{Made, Spec, made};
 
 #[test]
 fn a_good_card_passes_every_check() {
-    let Made { line, keys, context } = made(&Spec::dual());
+    let Made { line, keys, context } = made(&Spec::dual()).with_job();
     let report = verify_card(&line.to_string(), &keys, &context);
     assert_eq!(report.failures().collect::<Vec<_>>(), []);
     let left: Vec<_> =
         report.checks.iter().filter(|(_, o)| *o == Outcome::NotApplicable).map(|(n, _)| *n).collect();
     assert_eq!(left, [], "a check looked at nothing");
+}
+
+#[test]
+fn the_mac_of_a_record_covers_every_field_and_nothing_passes_without_it() {
+    let outcome = |change: &dyn Fn(&mut Made)| {
+        let mut made = made(&Spec::dual()).with_job();
+        change(&mut made);
+        verify_card(&made.line.to_string(), &made.keys, &made.context).outcome(CheckName::RecordMac)
+    };
+    assert_eq!(outcome(&|_| ()), Outcome::Passed);
+    assert_eq!(outcome(&|made| made.keys = Keys::default()), Outcome::NotApplicable);
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Made));
+    let changes: [Change<'_>; 14] = [
+        ("position", &|m| m.line["position"] = 2.into()),
+        ("cardId", &|m| m.line["cardId"] = "c-2".into()),
+        ("printed name", &|m| m.line["print"]["name"] = "JANE DOES".into()),
+        ("second name", &|m| m.line["print"]["secondName"] = "LTD".into()),
+        ("carrier", &|m| m.line["carrier"] = serde_json::json!({"id": "A", "name": "JOHN DOE"})),
+        ("expiry", &|m| m.line["print"]["expiry"] = "07/29".into()),
+        ("track 1", &|m| {
+            let track = m.line["magstripe"]["track1"].as_str().unwrap().replace("DOE/JANE", "DOE/JOHN");
+            m.line["magstripe"]["track1"] = track.into();
+        }),
+        ("no MAC", &|m| drop(m.line.as_object_mut().unwrap().remove("recordMac"))),
+        ("another MAC", &|m| m.line["recordMac"] = "5A".repeat(32).into()),
+        ("the return's", &|m| m.context.issuer_return.as_mut().unwrap().record_mac = Some([0; 32])),
+        ("none of the return", &|m| m.context.issuer_return.as_mut().unwrap().record_mac = None),
+        ("the mailer's", &|m| m.context.letter.as_mut().unwrap().record_mac = Some([0; 32])),
+        ("the mailer's name", &|m| {
+            m.context.letter.as_mut().unwrap().name = Some("JOHN DOE".to_owned().into());
+        }),
+        ("another job", &|m| m.keys.set_job(emv_dataprep::secret::Secret::copy_of(&[0x5B; 32]))),
+    ];
+    for (name, change) in changes {
+        assert!(matches!(outcome(change), Outcome::Failed(_)), "{name}");
+    }
+    // The three kinds of line have MACs of their own.
+    let same = outcome(&|m| {
+        let card = emv_dataprep::bytes::array_from_hex(m.line["recordMac"].as_str().unwrap()).unwrap();
+        m.context.issuer_return.as_mut().unwrap().record_mac = Some(card);
+    });
+    assert!(matches!(same, Outcome::Failed(_)));
+}
+
+#[test]
+fn a_return_that_names_another_card_is_told() {
+    let Made { line, keys, mut context } = made(&Spec::dual());
+    context.return_of_another = true;
+    let report = verify_card(&line.to_string(), &keys, &context);
+    assert!(matches!(report.outcome(CheckName::IssuerReturn), Outcome::Failed(_)));
 }
 
 #[test]

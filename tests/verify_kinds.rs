@@ -13,7 +13,7 @@ use emv_dataprep::verify::{CardReport, CheckName, Derivation, Outcome, verify_ca
 use verify_support::{ICC_512, ICC_560, ICC_568, KeyForm, Made, Spec, Tk, made};
 
 fn report(spec: &Spec) -> CardReport {
-    let Made { line, keys, context } = made(spec);
+    let Made { line, keys, context } = made(spec).with_job();
     verify_card(&line.to_string(), &keys, &context)
 }
 

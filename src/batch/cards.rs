@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::issuer::SecurityModule;
 use crate::keys::{KeyRef, KeySource};
 use crate::order::{EnvelopeOpener, RawOrder, parse_order};
-use crate::output::{PoolCounts, card_line, mailer_line, return_line};
+use crate::output::{PoolCounts, RecordMacKey, card_line_with, mailer_line_with, return_line_with};
 use crate::prepare::{
-    CardRequest, Context, FirstSerial, PreparedCard, Rejection, RsaKeySupply, Scripts, TransportKeys,
-    prepare_batch,
+    CardRequest, CarriedNames, Context, FirstSerial, PreparedCard, Rejection, RsaKeySupply, Scripts,
+    TransportKeys, prepare_batch,
 };
 use crate::profile::{DestinationId, Issuer};
 use crate::store::ledger::{Again, Claim, Tag};
@@ -48,6 +48,8 @@ pub struct Cards<'a> {
     pub prime_tags: Option<&'a PrimeTagKey>,
     /// Who makes the ledger's tags.
     pub tags: Option<LedgerTags<'a>>,
+    /// Makes the MACs of the records, when the job has a data key.
+    pub macs: Option<&'a RecordMacKey>,
 }
 
 /// Makes the keyed tags of the ledger.
@@ -172,22 +174,35 @@ impl Pipeline for Cards<'_> {
 
 impl Cards<'_> {
     fn lines(&self, card: PreparedCard, request: &CardRequest) -> Result<Made> {
+        // From the order, never from what was prepared: this is what shows that the card is the order's.
+        let names = || {
+            CarriedNames::of(self.issuer, request)
+                .ok_or_else(|| Error::new(ErrorKind::Internal("a card of no product")))
+        };
+        let macs = match self.macs {
+            None => None,
+            Some(key) => Some(key.macs(request, &names()?)),
+        };
         let mailer = match &card.mailer {
             None => None,
             Some(mailer) => {
                 let to = self.issuer.pin_mailer();
                 let to =
                     to.ok_or_else(|| Error::new(ErrorKind::Internal("a PIN mailer without a destination")))?;
-                Some((to.id.clone(), mailer_line(mailer)))
+                Some((to.id.clone(), mailer_line_with(mailer, macs.map(|m| m.mailer))))
             }
         };
         Ok(Made {
             channel: card.channel,
             destination: card.destination.clone(),
             profile: card.profile.clone(),
-            card: card_line(&card),
+            card: card_line_with(&card, macs.map(|m| m.card)),
             mailer,
-            issuer_return: return_line(&card.issuer_return, &request.data),
+            issuer_return: return_line_with(
+                &card.issuer_return,
+                &request.data,
+                macs.map(|m| m.issuer_return),
+            ),
             pool: PoolCounts { used: card.rsa_keys.ready, fresh: card.rsa_keys.fresh },
             rsa: card.rsa_traces,
         })

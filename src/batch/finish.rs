@@ -17,6 +17,8 @@ use super::{BatchError, BlockNumber, BlockRecord, Layout, OpenJob, WeakKeyGate};
 
 /// What the manifest says beside the batch itself.
 pub struct Facts {
+    /// SHA-256 of the program.
+    pub engine_sha256: Option<String>,
     /// `test` or `production`.
     pub environment: String,
     /// Every configuration file.
@@ -159,6 +161,14 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
         bytes: job_text.len() as u64,
         cards: 0,
     });
+    if let Some(key) = &open.key {
+        files.push(FileRecord {
+            path: Layout::KEY.to_owned(),
+            sha256: hex_upper(&sha256(&[key])),
+            bytes: key.len() as u64,
+            cards: 0,
+        });
+    }
     let ended_at = (facts.now)();
     let report = Report {
         engine: &job.engine,
@@ -188,9 +198,15 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
     });
     store.sync_folder(layout.root())?;
     files.sort();
+    counts.by_destination = by_destination(&files)
+        .into_iter()
+        .map(|((channel, id), cards)| (format!("{channel}/{id}"), cards))
+        .collect();
+    counts.by_profile = by_profile;
     let mut manifest = Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         engine: job.engine.clone(),
+        engine_sha256: facts.engine_sha256.clone(),
         batch: job.batch.clone(),
         environment: facts.environment.clone(),
         started: job.started.clone(),

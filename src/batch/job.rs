@@ -3,11 +3,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::hex_upper;
+use crate::crypto::hash::sha256;
 use crate::crypto::rng::Seed;
 use crate::error::ErrorKind;
 use crate::output::Manifest;
 use crate::store::{FolderLock, LockOutcome, Store};
 
+use super::wipe::wiping;
 use super::{BatchError, Layout};
 
 const FORMAT: &str = "emv-dataprep/job/1";
@@ -63,6 +65,9 @@ pub struct Job {
     pub block: u64,
     /// SHA-256 of the input, when it was known before it was read.
     pub input: Option<String>,
+    /// SHA-256 of `job.key`; absent for a job without a data key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// An output folder that is ours, with its job.
@@ -72,6 +77,8 @@ pub struct OpenJob {
     pub job: Job,
     /// The manifest of a batch that is finished already.
     pub finished: Option<Manifest>,
+    /// The contents of `job.key`, for a job with a data key.
+    pub key: Option<Vec<u8>>,
     pub(super) layout: Layout,
     pub(super) store: Store,
     pub(super) _lock: FolderLock,
@@ -130,6 +137,21 @@ pub fn open(
     description: &Description,
     batch_id: impl FnOnce() -> Result<String, BatchError>,
 ) -> Result<OpenJob, BatchError> {
+    open_with_key(root, store, resume, description, batch_id, || Ok(None))
+}
+
+/// As [`open`]; `job_key` makes the contents of `job.key` for a new job ([`super::JobKey::seal`]).
+///
+/// # Errors
+/// As [`open`]; [`BatchError::Refused`] for a job whose `job.key` is missing or another one.
+pub fn open_with_key(
+    root: &Path,
+    store: Store,
+    resume: Resume,
+    description: &Description,
+    batch_id: impl FnOnce() -> Result<String, BatchError>,
+    job_key: impl FnOnce() -> Result<Option<String>, BatchError>,
+) -> Result<OpenJob, BatchError> {
     let layout = Layout::new(root);
     check_folder(root, &store, resume)?;
     store.create_folders(root)?;
@@ -139,6 +161,9 @@ pub fn open(
     };
     if let Some(bytes) = store.read(&layout.file(Layout::JOB))? {
         let job = Job::read(&bytes)?;
+        if wiping(root, &store)?.is_some() {
+            return Err(BatchError::Refused(format!("{}: this job was wiped", root.display())));
+        }
         description.must_match(&job)?;
         let finished = match store.read(&layout.file(Layout::MANIFEST))? {
             Some(bytes) => Some(
@@ -155,18 +180,42 @@ pub fn open(
             );
             return Err(BatchError::Refused(message));
         }
-        return Ok(OpenJob { job, finished, layout, store, _lock: lock });
+        let key = key_of(&job, &layout, &store)?;
+        return Ok(OpenJob { job, finished, key, layout, store, _lock: lock });
     }
-    // Nothing was committed before job.json: only the work folder of a start that died may be here.
-    if store.list(root)?.iter().any(|name| name != Layout::WORK) {
+    // Nothing was committed before job.json: only the work folder and the key of a start that died may be here.
+    if store.list(root)?.iter().any(|name| name != Layout::WORK && name != Layout::KEY) {
         return Err(BatchError::Usage(format!("{}: the folder holds something else", root.display())));
     }
     store.remove_folder(&layout.work())?;
-    let job = Job::new(description, batch_id()?);
+    store.remove_file(&layout.file(Layout::KEY))?;
+    let mut job = Job::new(description, batch_id()?);
+    let key = job_key()?.map(String::into_bytes);
+    job.key = key.as_ref().map(|bytes| hex_upper(&sha256(&[bytes])));
     store.create_folders(&layout.records())?;
     store.create_folders(&layout.attempts())?;
+    if let Some(bytes) = &key {
+        store.publish(&layout.scratch(Layout::KEY), &layout.file(Layout::KEY), bytes)?;
+    }
     store.publish(&layout.scratch("job.json"), &layout.file(Layout::JOB), job.to_json().as_bytes())?;
-    Ok(OpenJob { job, finished: None, layout, store, _lock: lock })
+    Ok(OpenJob { job, finished: None, key, layout, store, _lock: lock })
+}
+
+/// The contents of `job.key`, which must be those that the job was started with.
+fn key_of(job: &Job, layout: &Layout, store: &Store) -> Result<Option<Vec<u8>>, BatchError> {
+    let Some(digest) = &job.key else { return Ok(None) };
+    let path = layout.file(Layout::KEY);
+    match store.read(&path)? {
+        Some(bytes) if hex_upper(&sha256(&[&bytes])) == *digest => Ok(Some(bytes)),
+        Some(_) => Err(BatchError::Refused(format!(
+            "{}: is not the key that this job was started with; put the job's own back",
+            path.display()
+        ))),
+        None => Err(BatchError::Refused(format!(
+            "{}: the key of this job is missing: it was wiped or removed; prepare into another folder",
+            path.display()
+        ))),
+    }
 }
 
 impl Description {
@@ -206,6 +255,7 @@ impl Job {
             plain: description.plain,
             block: description.block,
             input: description.input.map(|d| hex_upper(&d)),
+            key: None,
         }
     }
 

@@ -13,6 +13,8 @@ impl Layout {
     pub const WORK: &'static str = ".job";
     /// Name of the job's description.
     pub const JOB: &'static str = "job.json";
+    /// Name of the job's wrapped data key.
+    pub const KEY: &'static str = "job.key";
     /// Name of the manifest.
     pub const MANIFEST: &'static str = "batch.json";
     /// Name of the statuses.

@@ -16,6 +16,7 @@
 //! | path | holds |
 //! |---|---|
 //! | `job.json` | start, batch id, digests of what the batch was started with |
+//! | `job.key` | the job's data key, wrapped: written before `job.json`, which has its digest |
 //! | `.job/attempts/NNNNNN-*/` | files of one attempt at block NNNNNN |
 //! | `.job/records/NNNNNN.json` | the record that commits block NNNNNN, with the running digest of the input |
 //! | `prepared/`, `pin-mailers/`, `issuer-return/` | files of committed blocks |
@@ -36,6 +37,7 @@ mod finish;
 mod gate;
 mod input;
 mod job;
+mod job_key;
 mod layout;
 mod pipeline;
 mod record;
@@ -44,6 +46,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod wipe;
 
 pub use cards::{Cards, LedgerTags};
 pub use envelope::{EnvelopeKeys, EnvelopeKeysOn};
@@ -51,8 +54,10 @@ pub use error::{BatchError, Exit};
 pub use finish::{Facts, KeysFrom};
 pub use gate::{KeysPart, SAMPLE, TagKeyFrom, WeakKeyGate, tag_key};
 pub use input::{Input, InputSource, Spool, file_digest};
-pub use job::{Description, Job, OpenJob, Resume, check_folder, open};
+pub use job::{Description, Job, OpenJob, Resume, check_folder, open, open_with_key};
+pub use job_key::JobKey;
 pub use layout::Layout;
 pub use pipeline::{BlockNumber, Head, Made, Pipeline};
 pub use record::BlockRecord;
 pub use run::{BlockDone, Committed, NoProgress, Progress, Settings, run};
+pub use wipe::{JobRecord, JobState, Wipe};

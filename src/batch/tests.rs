@@ -149,7 +149,8 @@ impl<'a> Run<'a> {
             input: seed.as_ref().map(|_| sha256(&[text.as_bytes()])),
         };
         let id = || Job::batch_id(seed.as_ref(), &description.configuration, description.input);
-        let job = open(self.root, self.store, self.resume, &description, id)?;
+        let key = || Ok(Some("the key of the job\n".to_owned()));
+        let job = open_with_key(self.root, self.store, self.resume, &description, id, key)?;
         if let Some(done) = &job.finished {
             job.clean()?;
             return Ok(done.clone());
@@ -166,6 +167,7 @@ impl<'a> Run<'a> {
         };
         let facts = Facts {
             trust: crate::output::Trust::default(),
+            engine_sha256: None,
             environment: "test".into(),
             configuration: Vec::new(),
             keys: Vec::new(),
@@ -344,6 +346,11 @@ impl Disk for FailingDisk {
         OsDisk.sync_folder(path)
     }
 
+    fn overwrite(&self, path: &Path) -> io::Result<()> {
+        self.0.step()?;
+        OsDisk.overwrite(path)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.0.step()?;
         OsDisk.remove_file(path)
@@ -370,7 +377,7 @@ impl DiskFile for FailingFile {
     }
 }
 
-fn failing(at: u64, dies: bool) -> Store {
+pub(super) fn failing(at: u64, dies: bool) -> Store {
     Store::new(Arc::new(FailingDisk(Arc::new(Failing { left: AtomicU64::new(at), dies }))))
 }
 

@@ -88,6 +88,8 @@ pub enum Purpose {
     PoolKey,
     /// Segment keys, ids and padding of the pool.
     PoolSegment,
+    /// Padding of a job's wrapped data key.
+    JobKey,
     /// Data of the test issuer that `demo` makes.
     TestIssuer,
 }
@@ -105,6 +107,7 @@ impl Purpose {
             Self::Envelope => "envelope",
             Self::PoolKey => "pool-key",
             Self::PoolSegment => "pool-segment",
+            Self::JobKey => "job-key",
             Self::TestIssuer => "test-issuer",
         }
     }

@@ -84,6 +84,8 @@ key_uses! {
     CardDek = "card-dek",
     /// Key that wraps the segment keys of the pool of ready RSA keys (K1, AES-256).
     Pool = "pool",
+    /// Key that wraps the data key of each job, an output folder (K0, AES-256).
+    Job = "job",
 }
 
 impl std::str::FromStr for KeyUse {

@@ -206,8 +206,8 @@ impl SoftwareRing {
         if (key.usage == KeyUse::Ledger) != (algorithm == KeyAlgorithm::Hmac) {
             return Err(ErrorKind::KeyUsage.into());
         }
-        if key.usage == KeyUse::Pool && algorithm != KeyAlgorithm::Aes256 {
-            return Err(ErrorKind::KeyRefused("a pool key is an AES-256 key").into());
+        if matches!(key.usage, KeyUse::Pool | KeyUse::Job) && algorithm != KeyAlgorithm::Aes256 {
+            return Err(ErrorKind::KeyRefused("a key that wraps data keys is an AES-256 key").into());
         }
         if key.only.is_some() && key.usage != KeyUse::Cvk {
             return Err(ErrorKind::Value("only a cvk key can be for one value").into());
@@ -351,11 +351,11 @@ impl KeySource for SoftwareRing {
     }
 
     fn wrap_data_key(&self, wrapping: KeyRef, key: &Secret, random: &mut StreamRng) -> Result<String> {
-        wrap(&self.pool_key(wrapping)?.key, &data_key_header(), key, random)
+        wrap(&self.wraps_data_keys(wrapping)?.key, &data_key_header(), key, random)
     }
 
     fn unwrap_data_key(&self, wrapping: KeyRef, block: &str) -> Result<Secret> {
-        let (header, key) = unwrap(&self.pool_key(wrapping)?.key, block)?;
+        let (header, key) = unwrap(&self.wraps_data_keys(wrapping)?.key, block)?;
         if header != data_key_header() || key.len() != KeyAlgorithm::Aes256.key_len() {
             return Err(usage(wrapping));
         }
@@ -454,8 +454,8 @@ impl SoftwareRing {
         Ok(ClearTransport { key, algorithm, mode: name.mode })
     }
 
-    fn pool_key(&self, key: KeyRef) -> Result<&Loaded> {
-        if key.usage == KeyUse::Pool { self.find(key) } else { Err(usage(key)) }
+    fn wraps_data_keys(&self, key: KeyRef) -> Result<&Loaded> {
+        if matches!(key.usage, KeyUse::Pool | KeyUse::Job) { self.find(key) } else { Err(usage(key)) }
     }
 
     fn oda_key(&self, index: KeyIndex) -> Result<&RsaPrivate> {

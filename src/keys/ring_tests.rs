@@ -21,7 +21,7 @@ fn kbpk() -> Secret {
 
 fn block(of: KeyUse, key: &str) -> String {
     let algorithm = match (of, key.len()) {
-        (KeyUse::Pool, 64) => KeyAlgorithm::Aes256,
+        (KeyUse::Pool | KeyUse::Job, 64) => KeyAlgorithm::Aes256,
         (_, 64) => KeyAlgorithm::Hmac,
         _ => KeyAlgorithm::Tdes2,
     };
@@ -31,7 +31,7 @@ fn block(of: KeyUse, key: &str) -> String {
 
 fn entry(of: KeyUse, index: u8, key: &str) -> KeyEntry {
     let (algorithm, kcv_method) = match (of, key.len()) {
-        (KeyUse::Pool, 64) => (KeyAlgorithm::Aes256, KcvMethod::AesCmac),
+        (KeyUse::Pool | KeyUse::Job, 64) => (KeyAlgorithm::Aes256, KcvMethod::AesCmac),
         (_, 64) => (KeyAlgorithm::Hmac, KcvMethod::Hmac),
         _ => (KeyAlgorithm::Tdes2, KcvMethod::Tdes),
     };
@@ -61,7 +61,7 @@ fn loads_every_use_and_answers_by_name() {
         .enumerate()
         .map(|(i, of)| {
             let key = format!("{:02X}{}", 2 * i + 1, &A[2..]);
-            let long = matches!(of, KeyUse::Ledger | KeyUse::Pool);
+            let long = matches!(of, KeyUse::Ledger | KeyUse::Pool | KeyUse::Job);
             entry(*of, 0x0A, if long { A.repeat(2) } else { key }.as_str())
         })
         .collect();
@@ -270,9 +270,20 @@ fn a_chunk_is_one_call_whatever_its_size() {
 }
 
 #[test]
-fn a_pool_key_wraps_data_keys_and_opens_nothing_else() {
-    let pool = KeyRef::new(KeyUse::Pool, KeyIndex(1));
-    let ring = ring(&[entry(KeyUse::Pool, 1, &A.repeat(2)), entry(KeyUse::Ledger, 1, &B.repeat(2))]).unwrap();
+fn pool_and_job_keys_wrap_data_keys_and_open_nothing_else() {
+    for usage in [KeyUse::Pool, KeyUse::Job] {
+        wraps_data_keys(usage);
+    }
+    // Nothing but AES-256.
+    assert_eq!(
+        refusal(&[entry(KeyUse::Pool, 1, A)]),
+        "pool 01: the key is refused: a key that wraps data keys is an AES-256 key"
+    );
+}
+
+fn wraps_data_keys(usage: KeyUse) {
+    let pool = KeyRef::new(usage, KeyIndex(1));
+    let ring = ring(&[entry(usage, 1, &A.repeat(2)), entry(KeyUse::Ledger, 1, &B.repeat(2))]).unwrap();
     let mut random = Seed::fixed([3; 32]).named_stream(b"data key", Purpose::TestIssuer).rng();
     let key = Secret::copy_of(&[7; 32]);
     let block = ring.wrap_data_key(pool, &key, &mut random).unwrap();
@@ -290,10 +301,5 @@ fn a_pool_key_wraps_data_keys_and_opens_nothing_else() {
     assert_eq!(ring.wrap_data_key(ledger, &key, &mut random).unwrap_err().kind(), &ErrorKind::KeyUsage);
     let short = ring.wrap_data_key(pool, &Secret::copy_of(&[7; 16]), &mut random).unwrap();
     assert!(ring.unwrap_data_key(pool, &short).is_err());
-    assert!(ring.unwrap_data_key(KeyRef::new(KeyUse::Pool, KeyIndex(2)), &block).is_err());
-    // Nothing but AES-256.
-    assert_eq!(
-        refusal(&[entry(KeyUse::Pool, 1, A)]),
-        "pool 01: the key is refused: a pool key is an AES-256 key"
-    );
+    assert!(ring.unwrap_data_key(KeyRef::new(usage, KeyIndex(2)), &block).is_err());
 }

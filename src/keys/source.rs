@@ -74,8 +74,8 @@ pub trait KeySource: Send + Sync {
         Err(ErrorKind::Unsupported("wrapping keys with this key source").into())
     }
 
-    /// A data key (AES-256) of this program's own sealed files as an X9.143 version D key block, usage D0, under a
-    /// `pool` key; random padding from `random`. A source without such keys answers [`ErrorKind::Unsupported`].
+    /// A data key (AES-256) of this program's own files as an X9.143 version D key block, usage D0, under a `pool` or
+    /// `job` key; random padding from `random`. A source without such keys answers [`ErrorKind::Unsupported`].
     fn wrap_data_key(&self, wrapping: KeyRef, key: &Secret, random: &mut StreamRng) -> Result<String> {
         let _ = (wrapping, key, random);
         Err(ErrorKind::Unsupported("wrapping data keys with this key source").into())

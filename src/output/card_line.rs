@@ -3,6 +3,7 @@ use zeroize::Zeroizing;
 
 use super::formats::mode_name;
 use super::reader::CardLine;
+use super::record_mac::RecordMac;
 use crate::bytes::hex_upper;
 use crate::issuer::{ProtectMode, TransportKeyInfo};
 use crate::perso::{ProtectedDgiSet, Script, ScriptStep};
@@ -20,7 +21,7 @@ pub const RETURN_FORMAT: &str = "emv-dataprep/return/1";
 
 /// A card and the value of its line name their members alike.
 macro_rules! line_json {
-    ($card:ident) => {{
+    ($card:ident, $mac:expr) => {{
         let line = Line {
             format: CARD_FORMAT,
             position: $card.position,
@@ -39,6 +40,7 @@ macro_rules! line_json {
             carrier: $card.carrier.as_ref(),
             packaging: $card.packaging.as_ref(),
             shipment: $card.shipment.as_ref(),
+            record_mac: $mac,
         };
         let values = $card.applications.iter().flat_map(|a| a.dgis.dgis());
         let values: usize = values.map(|d| d.value.len().saturating_mul(4).saturating_add(128)).sum();
@@ -66,6 +68,8 @@ struct Line<'a> {
     carrier: Option<&'a Carrier>,
     packaging: Option<&'a Packaging>,
     shipment: Option<&'a ShipmentRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_mac: Option<RecordMac>,
 }
 
 #[derive(Serialize)]
@@ -194,7 +198,13 @@ impl<'a> From<&'a Magstripe> for Tracks<'a> {
 /// A prepared card as one line of JSON, members always in the same order, hexadecimal in upper case, no line end.
 #[must_use]
 pub fn card_line(card: &PreparedCard) -> Zeroizing<Vec<u8>> {
-    line_json!(card)
+    card_line_with(card, None)
+}
+
+/// As [`card_line`], with the MAC of the record.
+#[must_use]
+pub fn card_line_with(card: &PreparedCard, mac: Option<RecordMac>) -> Zeroizing<Vec<u8>> {
+    line_json!(card, mac)
 }
 
 impl CardLine {
@@ -202,20 +212,36 @@ impl CardLine {
     #[must_use]
     pub fn to_json(&self) -> Zeroizing<Vec<u8>> {
         let card = self;
-        line_json!(card)
+        line_json!(card, card.record_mac)
     }
 }
 
 /// A PIN mailer as one line of JSON: nothing in it names the card.
 #[must_use]
 pub fn mailer_line(mailer: &PinMailer) -> Zeroizing<Vec<u8>> {
-    secret_json(&Versioned { format: MAILER_FORMAT, record: mailer, given: &[] }, 2048)
+    mailer_line_with(mailer, None)
+}
+
+/// As [`mailer_line`], with the MAC of the record.
+#[must_use]
+pub fn mailer_line_with(mailer: &PinMailer, record_mac: Option<RecordMac>) -> Zeroizing<Vec<u8>> {
+    secret_json(&Versioned { format: MAILER_FORMAT, record: mailer, given: &[], record_mac }, 2048)
 }
 
 /// What the issuer's host needs of one card, as one line of JSON. It says which values the order gave, since these
 /// cannot be computed again.
 #[must_use]
 pub fn return_line(record: &IssuerReturn, data: &CardData) -> Zeroizing<Vec<u8>> {
+    return_line_with(record, data, None)
+}
+
+/// As [`return_line`], with the MAC of the record.
+#[must_use]
+pub fn return_line_with(
+    record: &IssuerReturn,
+    data: &CardData,
+    record_mac: Option<RecordMac>,
+) -> Zeroizing<Vec<u8>> {
     let tracks = [&data.track1, &data.track2, &data.track3];
     let given = [
         (data.cvv1.is_some(), "cvv1"),
@@ -225,16 +251,19 @@ pub fn return_line(record: &IssuerReturn, data: &CardData) -> Zeroizing<Vec<u8>>
         (tracks.iter().any(|t| t.is_some()), "track"),
     ];
     let given: Vec<&'static str> = given.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
-    secret_json(&Versioned { format: RETURN_FORMAT, record, given: &given }, 2048)
+    secret_json(&Versioned { format: RETURN_FORMAT, record, given: &given, record_mac }, 2048)
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Versioned<'a, T> {
     format: &'static str,
     #[serde(flatten)]
     record: &'a T,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     given: &'a [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_mac: Option<RecordMac>,
 }
 
 /// Room for the whole text is taken first, so that its growth leaves no copies behind. Writing these shapes cannot

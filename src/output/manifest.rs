@@ -21,6 +21,9 @@ pub struct Manifest {
     pub format: String,
     /// Name and version of the engine.
     pub engine: String,
+    /// SHA-256 of the program that wrote the manifest; absent where it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_sha256: Option<String>,
     /// Batch id: in the protected header of every sealed file.
     pub batch: String,
     /// `test` or `production`.
@@ -139,6 +142,12 @@ pub struct Counts {
     pub by_channel: BTreeMap<String, u64>,
     /// Orders rejected, by errorCode.
     pub by_error: BTreeMap<String, u64>,
+    /// Cards prepared, by `channel/destination`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_destination: BTreeMap<String, u64>,
+    /// Cards prepared, by profile.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_profile: BTreeMap<String, u64>,
 }
 
 /// Where the RSA keys of a batch come from.
@@ -185,8 +194,12 @@ impl Counts {
         self.prepared = self.prepared.saturating_add(part.prepared);
         self.rejected = self.rejected.saturating_add(part.rejected);
         self.repeated = self.repeated.saturating_add(part.repeated);
-        for (whole, part) in [(&mut self.by_channel, &part.by_channel), (&mut self.by_error, &part.by_error)]
-        {
+        for (whole, part) in [
+            (&mut self.by_channel, &part.by_channel),
+            (&mut self.by_error, &part.by_error),
+            (&mut self.by_destination, &part.by_destination),
+            (&mut self.by_profile, &part.by_profile),
+        ] {
             for (name, count) in part {
                 let sum = whole.entry(name.clone()).or_default();
                 *sum = sum.saturating_add(*count);
@@ -268,12 +281,15 @@ mod tests {
             repeated: 0,
             by_channel: [("THALES".to_owned(), 2)].into(),
             by_error: [("CRYPTO_ERROR".to_owned(), 1)].into(),
+            by_destination: [("THALES/THALES".to_owned(), 2)].into(),
+            by_profile: [("visa".to_owned(), 2)].into(),
         };
         counts.add(&part);
         counts.add(&part);
         Manifest {
             format: MANIFEST_FORMAT.into(),
             engine: "emv-dataprep 0".into(),
+            engine_sha256: Some("04".into()),
             batch: "B".into(),
             environment: "test".into(),
             started: "2026-01-01T00:00:00Z".into(),
@@ -305,6 +321,7 @@ mod tests {
         let counts = manifest().counts;
         assert_eq!((counts.orders, counts.prepared, counts.rejected), (6, 4, 2));
         assert_eq!((counts.by_channel["THALES"], counts.by_error["CRYPTO_ERROR"]), (4, 2));
+        assert_eq!((counts.by_destination["THALES/THALES"], counts.by_profile["visa"]), (4, 4));
     }
 
     #[test]

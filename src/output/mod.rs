@@ -13,6 +13,7 @@ pub mod formats;
 mod manifest;
 mod reader;
 mod recipients;
+mod record_mac;
 pub mod report;
 mod seal;
 mod sender;
@@ -20,13 +21,17 @@ mod status;
 mod trust;
 mod weak_keys;
 
-pub use card_line::{CARD_FORMAT, MAILER_FORMAT, RETURN_FORMAT, card_line, mailer_line, return_line};
+pub use card_line::{
+    CARD_FORMAT, MAILER_FORMAT, RETURN_FORMAT, card_line, card_line_with, mailer_line, mailer_line_with,
+    return_line, return_line_with,
+};
 pub use manifest::{
     AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
     PoolCounts, SignatureRecord,
 };
 pub use reader::CardLine;
 pub use recipients::{Opened, Recipients, open, open_from, recipient};
+pub use record_mac::{RecordMac, RecordMacKey, RecordMacs};
 pub use seal::{Form, Label, Sealer, Sheet, seal};
 pub use sender::Senders;
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};

@@ -5,6 +5,7 @@
 //! protection, scripts. A card that fails becomes a [`Rejection`]; its neighbours go on.
 
 mod card_keys;
+mod carried;
 mod certify;
 mod chip;
 mod consistent;
@@ -20,6 +21,7 @@ mod track;
 mod values;
 mod work;
 
+pub use carried::CarriedNames;
 pub use context::{Context, FirstSerial, RsaKeySupply, Scripts, TransportKeys};
 pub(crate) use prepared::personalization_data;
 pub use prepared::{

@@ -4,13 +4,13 @@ use super::context::Context;
 use super::encoded_name;
 use super::prepared::{Magstripe, Print};
 use super::rejection::Rejection;
-use super::request::SensitiveText;
+use super::request::{CardData, SensitiveText};
 use super::track::{self, Tokens};
 use super::work::{Card, Cards, phase, scatter};
 use crate::card::ServiceCode;
 use crate::error::Result;
 use crate::issuer::{CvvJob, DigitValue};
-use crate::profile::{ExpiryOrder, PrintField};
+use crate::profile::{ExpiryOrder, NameOrder, PrintField};
 
 /// CVV1, iCVV and CVV2, as far as each card needs them; overrides of the order as given.
 pub(super) fn cvvs(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()> {
@@ -62,14 +62,7 @@ pub(super) fn names(cards: &mut Cards<'_>) {
     for slot in cards.iter_mut() {
         let Ok(card) = slot else { continue };
         let data = &card.plan.request.data;
-        let given =
-            data.encoded_name.clone().or_else(|| data.track1.as_ref().and_then(track::name_of_track1));
-        let name = match (given, &data.name) {
-            (Some(name), _) => Some(name),
-            (None, Some(name)) => encoded_name::encode(name.expose(), card.plan.product.name_order),
-            (None, None) => None,
-        };
-        match (name, &data.name) {
+        match (encoded_name_of(data, card.plan.product.name_order), &data.name) {
             (Some(name), _) => card.encoded_name = Some(name),
             (None, Some(_)) => {
                 let reason = "cannot be written in the characters of the stripe: give encodedName";
@@ -80,6 +73,12 @@ pub(super) fn names(cards: &mut Cards<'_>) {
             }
         }
     }
+}
+
+/// The encoded name of an order, if it has one.
+pub(super) fn encoded_name_of(data: &CardData, order: NameOrder) -> Option<SensitiveText> {
+    let given = data.encoded_name.clone().or_else(|| data.track1.as_ref().and_then(track::name_of_track1));
+    given.or_else(|| encoded_name::encode(data.name.as_ref()?.expose(), order))
 }
 
 /// Discretionary data for the chip: the product's pattern with the iCVV in the place of the CVV.

@@ -111,10 +111,38 @@ impl Profile {
         uses
     }
 
+    /// Whether a terminal reads the encoded name from the chip: a record, the SELECT or the GPO response holds it.
+    #[must_use]
+    pub fn carries_name(&self) -> bool {
+        self.payment().any(|(_, p)| {
+            p.interfaces.iter().any(|i| {
+                let mut read = i.records.iter().flat_map(|r| &r.tags).chain(&i.fci.1).chain(&i.gpo.1);
+                read.any(|tag| is_name(*tag, i, p, TEMPLATES))
+            })
+        })
+    }
+
     /// Whether the card carries a reference PIN.
     #[must_use]
     pub fn needs_reference_pin(&self) -> bool {
         self.payment().any(|(_, p)| p.dgis.iter().any(|d| matches!(d.content, DgiContent::ReferencePin(_))))
+    }
+}
+
+/// Templates inside templates that are looked into.
+const TEMPLATES: u8 = 4;
+
+/// Whether a tag, or one inside it, takes the encoded name.
+fn is_name(tag: Tag, interface: &InterfaceProfile, application: &PaymentApplication, depth: u8) -> bool {
+    use super::value::CardSource;
+    match interface.values.get(&tag).or_else(|| application.values.get(&tag)) {
+        None => CardSource::of_tag(tag) == Some(CardSource::Name),
+        Some(ValueSpec::Card(source)) => *source == CardSource::Name,
+        Some(ValueSpec::Tags(tags)) => {
+            depth > 0
+                && tags.iter().any(|inner| is_name(*inner, interface, application, depth.saturating_sub(1)))
+        }
+        Some(ValueSpec::Literal(_) | ValueSpec::Template(_)) => false,
     }
 }
 

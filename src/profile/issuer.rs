@@ -56,6 +56,7 @@ pub struct Issuer {
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
     pub(super) expiry_warning_months: u16,
+    pub(super) retention_days: Option<u32>,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
@@ -307,6 +308,12 @@ impl Issuer {
     #[must_use]
     pub fn pool_folder(&self) -> &str {
         &self.pool
+    }
+
+    /// Days after which a job is to be wiped, if the issuer says so.
+    #[must_use]
+    pub const fn retention_days(&self) -> Option<u32> {
+        self.retention_days
     }
 
     /// Whether `issuer.toml` accepts a risk by name.

@@ -88,10 +88,14 @@ pub(super) struct IssuerFile {
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
     pub(super) expiry_warning_months: u16,
+    pub(super) retention_days: Option<u32>,
 }
 
 /// Months before the end of an issuer certificate or a CA key from which on it is a warning.
 pub(super) const EXPIRY_WARNING_MONTHS: u16 = 6;
+
+/// Most days after which a job is to be wiped: a hundred years.
+const MOST_RETENTION_DAYS: u32 = 36_500;
 
 /// The folder of the key pool when the file names none.
 const POOL: &str = "pool";
@@ -112,6 +116,7 @@ struct File {
     pool: Option<Spanned<String>>,
     /// Months.
     expiry_warning_months: Option<Spanned<u16>>,
+    retention_days: Option<Spanned<u32>>,
     /// Risks that are accepted by name.
     #[serde(default)]
     accept: Vec<Spanned<String>>,
@@ -321,9 +326,17 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
     if let Some(said) = file.expiry_warning_months.filter(|m| !(1..=120).contains(m.get_ref())) {
         source.error(said.span().start, "value", "expiry_warning_months: 1 to 120");
     }
+    let retention_days = file.retention_days.map(|days| {
+        if !(1..=MOST_RETENTION_DAYS).contains(days.get_ref()) {
+            let message = format!("retention_days: 1 to {MOST_RETENTION_DAYS} days");
+            source.error(days.span().start, "value", message);
+        }
+        days.into_inner()
+    });
     Some(IssuerFile {
         pool,
         expiry_warning_months: months,
+        retention_days,
         id,
         environment,
         destinations,

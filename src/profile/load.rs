@@ -117,6 +117,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         identifiers: main.identifiers,
         pool: main.pool,
         expiry_warning_months: main.expiry_warning_months,
+        retention_days: main.retention_days,
         products,
         profiles: BTreeMap::new(),
         script_plans,
@@ -236,6 +237,23 @@ fn check_keys(issuer: &Issuer, findings: &mut Vec<Finding>) {
                 message: format!("destination {id}: key {key} is not in keys.toml"),
             });
         }
+    }
+    if !issuer.key_entries.iter().any(|entry| entry.key.usage == KeyUse::Job) {
+        let (level, message) = match issuer.environment {
+            Environment::Production => {
+                (Level::Error, "no key of use job: nothing ties a record to its order")
+            }
+            Environment::Test => {
+                (Level::Warning, "no key of use job: lines have no recordMac, jobs no data key to destroy")
+            }
+        };
+        findings.push(Finding {
+            level,
+            code: "job-key",
+            file: "keys.toml".to_owned(),
+            line: 0,
+            message: message.to_owned(),
+        });
     }
     if issuer.environment == Environment::Production && issuer.key_entries.is_empty() {
         findings.push(Finding {

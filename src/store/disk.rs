@@ -43,6 +43,22 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// The operating system's.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
+    /// Writes zeros over every byte of a file where it stands, and syncs it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn overwrite(&self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let mut left = file.metadata()?.len();
+        let zeros = [0; 4096];
+        while left > 0 {
+            let n = left.min(zeros.len() as u64);
+            file.write_all(zeros.get(..usize::try_from(n).unwrap_or_default()).unwrap_or_default())?;
+            left = left.saturating_sub(n);
+        }
+        file.sync_all()
+    }
+
     /// Removes a file.
     ///
     /// # Errors

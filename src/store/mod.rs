@@ -211,6 +211,21 @@ impl Store {
         }
     }
 
+    /// Writes zeros over a file, syncs it, removes it and syncs its folder; an absent one is fine.
+    ///
+    /// A disk that writes elsewhere (flash, a copy-on-write file system, a snapshot) may keep the old bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn destroy_file(&self, path: &Path) -> Result<()> {
+        match self.disk.overwrite(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(StoreError::at(Step::Write, path)(e)),
+            Ok(()) => self.remove_file(path)?,
+        }
+        self.sync_parent(path)
+    }
+
     /// Removes a folder with all that is in it; an absent one is fine.
     ///
     /// # Errors
@@ -324,6 +339,19 @@ mod tests {
         let e = writer.write(&vec![0; GATHER]).unwrap_err();
         assert_eq!(e.step, Step::Write);
         assert_eq!(e.source.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_destroyed_file_is_zeros_wherever_it_is_still_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::default();
+        let [a, b] = ["a", "b"].map(|n| folder.path().join(n));
+        store.write_new(&a, [vec![0x55; 5000]]).unwrap();
+        store.link(&a, &b).unwrap();
+        store.destroy_file(&a).unwrap();
+        store.destroy_file(&a).unwrap();
+        assert!(!store.exists(&a));
+        assert_eq!(store.read(&b).unwrap().unwrap(), vec![0; 5000]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::card::CardDate;
 use crate::crypto::hash::sha1;
 use crate::secret::Secret;
 
-use super::line::{CardText, TransportAlgorithm, TransportMode, optional_text, text};
+use super::line::{CardText, TransportAlgorithm, TransportMode, optional_text, record_mac, text};
 
 /// A certification authority public key as a terminal holds it (EMV 4.4 Book 2, 11.2.1).
 #[derive(Clone, PartialEq, Eq)]
@@ -57,9 +57,19 @@ pub struct Keys {
     symmetric: BTreeMap<(String, u8), Secret>,
     pvki: BTreeMap<u8, u8>,
     ca: Vec<CaPublicKey>,
+    job: Option<Secret>,
 }
 
 impl Keys {
+    /// Says the data key of the job, under whose MAC key the records stand.
+    pub fn set_job(&mut self, data_key: Secret) {
+        self.job = Some(data_key);
+    }
+
+    pub(super) const fn job(&self) -> Option<&Secret> {
+        self.job.as_ref()
+    }
+
     /// Adds a symmetric key under its use in `keys.toml` (`imk-ac`, `cvk`, `pvk`, `pin`, `mailer`, `transport`) and
     /// its index. A `cvk` that serves one value only has the use `cvk:cvv1`, `cvk:icvv` or `cvk:cvv2`.
     pub fn add(&mut self, usage: &str, index: u8, key: Secret) {
@@ -179,6 +189,31 @@ impl fmt::Debug for OuterPinBlock {
     }
 }
 
+/// What a PIN mailer says beside its PIN.
+#[derive(Default)]
+pub struct Letter {
+    /// The name on it.
+    pub name: Option<CardText>,
+    /// What ties it to its order.
+    pub record_mac: Option<[u8; 32]>,
+}
+
+impl Letter {
+    /// Reads a PIN-mailer line.
+    ///
+    /// # Errors
+    /// What has another form.
+    pub fn read(line: &Map<String, Value>) -> Result<Self, &'static str> {
+        Ok(Self { name: optional_text(line, "name")?, record_mac: record_mac(line)? })
+    }
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letter(***)")
+    }
+}
+
 /// What the host gets back for one card.
 #[derive(Default)]
 pub struct IssuerReturn {
@@ -194,6 +229,8 @@ pub struct IssuerReturn {
     pub serials: Vec<[u8; 3]>,
     /// Reference of the card's PIN mailer.
     pub mailer_reference: Option<String>,
+    /// What ties the record to its order.
+    pub record_mac: Option<[u8; 32]>,
 }
 
 impl IssuerReturn {
@@ -238,6 +275,7 @@ impl IssuerReturn {
                 pin_block,
                 serials,
                 mailer_reference: optional_text(&json, "mailerReference")?.map(|t| t.to_string()),
+                record_mac: record_mac(&json)?,
             },
         ))
     }
@@ -299,6 +337,10 @@ pub struct CardContext {
     pub issuer_return: Option<IssuerReturn>,
     /// The PIN mailer's block.
     pub mailer: Option<OuterPinBlock>,
+    /// The rest of the PIN mailer.
+    pub letter: Option<Letter>,
+    /// Whether the return at this card's position names another card.
+    pub return_of_another: bool,
     /// The transport key itself, when it is a per-block key that the caller has unwrapped.
     pub transport_key: Option<Secret>,
 }

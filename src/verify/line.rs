@@ -175,6 +175,8 @@ pub struct Print {
     pub pan: Option<CardText>,
     /// Cardholder name.
     pub name: Option<CardText>,
+    /// Its second line.
+    pub second_name: Option<CardText>,
     /// Expiry: MM/YY, MM/YYYY, MMYY or YYMM.
     pub expiry: Option<CardText>,
     /// CVV2.
@@ -216,6 +218,10 @@ pub struct CardLine {
     pub magstripe: Magstripe,
     /// The print.
     pub print: Print,
+    /// The name on the card carrier.
+    pub carrier_name: Option<CardText>,
+    /// What ties the line to its order; absent when the job has no data key.
+    pub record_mac: Option<[u8; 32]>,
 }
 
 impl fmt::Debug for CardLine {
@@ -304,11 +310,24 @@ fn read_card(json: &Map<String, Value>) -> Read<CardLine> {
             Some(p) => Print {
                 pan: optional_text(p, "pan")?,
                 name: optional_text(p, "name")?,
+                second_name: optional_text(p, "secondName")?,
                 expiry: optional_text(p, "expiry")?,
                 cvv2: optional_text(p, "cvv2")?,
             },
         },
+        carrier_name: match member(json, "carrier").and_then(optional_object)? {
+            None => None,
+            Some(carrier) => optional_text(carrier, "name")?,
+        },
+        record_mac: record_mac(json)?,
     })
+}
+
+/// The member `recordMac` of a card, a mailer or a return.
+pub(super) fn record_mac(json: &Map<String, Value>) -> Read<Option<[u8; 32]>> {
+    let Some(text) = optional_text(json, "recordMac")? else { return Ok(None) };
+    let bytes = upper_hex(&text)?;
+    bytes.as_slice().try_into().map(Some).map_err(|_| "recordMac is not 32 bytes")
 }
 
 fn read_transport(json: &Map<String, Value>) -> Read<TransportKeyName> {

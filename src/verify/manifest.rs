@@ -1,5 +1,7 @@
 //! The manifest of a batch against its files. No I/O: the caller reads.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::crypto::hash::sha256;
@@ -51,6 +53,8 @@ pub struct Manifest {
     pub rejected: u64,
     /// Orders that an earlier batch prepared.
     pub repeated: u64,
+    /// The counts by kind; `None` for a kind that the manifest does not count.
+    pub by: CountsBy,
     /// Every file of the batch.
     pub files: Vec<FileEntry>,
     /// RSA keys of the cards, where the manifest counts them.
@@ -68,6 +72,42 @@ pub struct WeakKeysEntry {
     pub moduli: u64,
     /// Primes that were met more than once.
     pub repeats: u64,
+}
+
+/// Counts by name.
+pub type Named = BTreeMap<String, u64>;
+
+/// Counts of a batch by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountsBy {
+    /// Cards by channel.
+    pub channel: Option<Named>,
+    /// Orders by error code.
+    pub error: Option<Named>,
+    /// Cards by `channel/destination`.
+    pub destination: Option<Named>,
+    /// Cards by profile.
+    pub profile: Option<Named>,
+}
+
+impl CountsBy {
+    /// Nothing of any kind.
+    pub(super) fn zero() -> Self {
+        let none = || Some(Named::new());
+        Self { channel: none(), error: none(), destination: none(), profile: none() }
+    }
+
+    pub(super) fn add(counts: &mut Option<Named>, name: &str) {
+        let counts = counts.get_or_insert_default();
+        match counts.get_mut(name) {
+            Some(n) => *n = n.saturating_add(1),
+            None => drop(counts.insert(name.to_owned(), 1)),
+        }
+    }
+}
+
+fn sum<'a>(counts: impl IntoIterator<Item = &'a u64>) -> u64 {
+    counts.into_iter().fold(0, |sum, n| sum.saturating_add(*n))
 }
 
 impl Manifest {
@@ -121,6 +161,12 @@ impl Manifest {
             prepared: number(counts, "prepared").ok_or(wrong)?,
             rejected: number(counts, "rejected").ok_or(wrong)?,
             repeated: number(counts, "repeated").unwrap_or(0),
+            by: CountsBy {
+                channel: named(counts, "byChannel")?,
+                error: named(counts, "byError")?,
+                destination: named(counts, "byDestination")?,
+                profile: named(counts, "byProfile")?,
+            },
             files,
             rsa_keys,
             weak_keys,
@@ -155,13 +201,77 @@ impl Manifest {
     /// The counts against each other.
     #[must_use]
     pub fn check_counts(&self) -> Outcome {
-        let sum = self.prepared.checked_add(self.rejected).and_then(|n| n.checked_add(self.repeated));
-        if sum == Some(self.orders) {
-            Outcome::Passed
-        } else {
-            Outcome::Failed("prepared, rejected and repeated are not all orders")
+        let all = self.prepared.checked_add(self.rejected).and_then(|n| n.checked_add(self.repeated));
+        if all != Some(self.orders) {
+            return Outcome::Failed("prepared, rejected and repeated are not all orders");
         }
+        let is = |counts: &Option<Named>, whole: u64| {
+            counts.as_ref().is_none_or(|counts| sum(counts.values()) == whole)
+        };
+        let CountsBy { channel, error, destination, profile } = &self.by;
+        if !is(error, self.rejected) {
+            return Outcome::Failed("the rejections by error code are not all rejections");
+        }
+        if ![channel, destination, profile].into_iter().all(|counts| is(counts, self.prepared)) {
+            return Outcome::Failed("the cards by channel, destination or profile are not all cards");
+        }
+        if let Some(destinations) = destination {
+            let mut channels = Named::new();
+            for (name, cards) in destinations {
+                let of = name.split('/').next().unwrap_or_default();
+                let n = channels.entry(of.to_owned()).or_default();
+                *n = n.saturating_add(*cards);
+            }
+            if channel.as_ref().is_some_and(|counts| *counts != channels) {
+                return Outcome::Failed("the cards by destination are not those by channel");
+            }
+            if self.cards_of_files() != *destinations {
+                return Outcome::Failed("the cards by destination are not those of the files");
+            }
+        }
+        Outcome::Passed
     }
+
+    /// Cards by destination, from the paths of the files.
+    fn cards_of_files(&self) -> Named {
+        let mut out = Named::new();
+        for file in &self.files {
+            let Some(rest) = file.path.strip_prefix("prepared/") else { continue };
+            let Some((place, _)) = rest.rsplit_once('/') else { continue };
+            let n = out.entry(place.to_owned()).or_default();
+            *n = n.saturating_add(file.cards.unwrap_or(0));
+        }
+        out
+    }
+
+    /// The counts against what was counted over all lines.
+    #[must_use]
+    pub fn check_counted(&self, counted: &CountsBy) -> Outcome {
+        let differ = |said: &Option<Named>, found: &Option<Named>| {
+            said.as_ref().is_some_and(|said| Some(said) != found.as_ref())
+        };
+        if differ(&self.by.error, &counted.error) {
+            return Outcome::Failed("rejected.jsonl has other error codes than the manifest counts");
+        }
+        let cards = differ(&self.by.channel, &counted.channel)
+            || differ(&self.by.destination, &counted.destination)
+            || differ(&self.by.profile, &counted.profile);
+        if cards {
+            return Outcome::Failed(
+                "the cards are of other destinations or profiles than the manifest counts",
+            );
+        }
+        Outcome::Passed
+    }
+}
+
+/// An object of counts, if it is there.
+fn named(counts: Option<&Value>, key: &str) -> Result<Option<Named>, &'static str> {
+    let wrong = "the counts of batch.json are not numbers";
+    let Some(value) = counts.and_then(|c| c.get(key)) else { return Ok(None) };
+    let object = value.as_object().ok_or(wrong)?;
+    let one = |(name, n): (&String, &Value)| Some((name.clone(), n.as_u64()?));
+    object.iter().map(one).collect::<Option<Named>>().map(Some).ok_or(wrong)
 }
 
 #[cfg(test)]
@@ -214,5 +324,37 @@ mod tests {
         assert!(Manifest::read(&text.replace("batch/1", "batch/2")).is_err());
         let off = Manifest::read(&text.replace("\"orders\":2", "\"orders\":3")).unwrap();
         assert!(matches!(off.check_counts(), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn every_count_is_weighed_against_the_others() {
+        let digest = "00".repeat(32);
+        let text = format!(
+            r#"{{"format":"emv-dataprep/batch/1","counts":{{"orders":4,"prepared":3,"rejected":1,
+            "byChannel":{{"CENTRAL":2,"THALES":1}},"byError":{{"CRYPTO_ERROR":1}},
+            "byDestination":{{"CENTRAL/P":2,"THALES/T":1}},"byProfile":{{"a":3}}}},
+            "files":[{{"path":"prepared/CENTRAL/P/cards-000000.jwe","sha256":"{digest}","bytes":3,"cards":2}},
+            {{"path":"prepared/THALES/T/cards-000000.jwe","sha256":"{digest}","bytes":3,"cards":1}}]}}"#
+        );
+        let good = Manifest::read(&text).unwrap();
+        assert_eq!(good.check_counts(), Outcome::Passed);
+        assert_eq!(good.check_counted(&good.by), Outcome::Passed);
+        for (from, to) in [
+            ("\"THALES\":1", "\"THALES\":2"),
+            ("\"CRYPTO_ERROR\":1", "\"CRYPTO_ERROR\":2"),
+            ("\"THALES/T\":1", "\"CENTRAL/T\":1"),
+            ("\"CENTRAL/P\":2", "\"CENTRAL/Q\":2"),
+            ("\"a\":3", "\"a\":2"),
+            ("\"cards\":2", "\"cards\":3"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let off = Manifest::read(&text.replace(from, to)).unwrap();
+            assert!(matches!(off.check_counts(), Outcome::Failed(_)), "{from}");
+        }
+        for (from, to) in [("CRYPTO", "PARSING"), ("\"a\":3", "\"b\":3"), ("\"THALES", "\"INSTANT")] {
+            let off = Manifest::read(&text.replace(from, to)).unwrap();
+            assert!(matches!(good.check_counted(&off.by), Outcome::Failed(_)), "{from}");
+        }
+        assert!(Manifest::read(&text.replace("\"a\":3", "\"a\":-3")).is_err());
     }
 }

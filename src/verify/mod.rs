@@ -24,12 +24,14 @@ mod terminal;
 mod tlv;
 mod tracks;
 
-pub use keys::{CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, OuterPinBlock};
+pub use keys::{
+    CaPublicKey, CardContext, Derivation, ExpiryOrder, Given, IssuerReturn, Keys, Letter, OuterPinBlock,
+};
 pub use line::{
     Application, CardLine, CardText, Dgi, FORMAT, Interface, Magstripe, Print, Protection, ScriptStep,
     TransportAlgorithm, TransportKeyName, TransportMode,
 };
-pub use manifest::{FileEntry, Manifest};
+pub use manifest::{CountsBy, FileEntry, Manifest, Named};
 pub use outcomes::{OrderFault, Outcomes};
 pub use report::{CardReport, CheckName, Outcome};
 pub use tally::{CheckCount, Failure, Tally};
@@ -125,6 +127,7 @@ fn check(line: &CardLine, keys: &Keys, context: &CardContext, found: &mut Findin
     checks::stripe::service_code(&card, found);
     checks::stripe::expiry(&card, &learned, found);
     checks::stripe::verification_values(&card, found);
+    checks::record_mac::record_mac(&card, found);
 }
 
 /// The PAN of the chip: 5A, else the track 2 equivalent.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::crypto::hash::sha256;
 
 use super::line::CardLine;
+use super::manifest::CountsBy;
 
 /// What is wrong with the outcome of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,7 @@ enum Slot {
 pub struct Outcomes {
     slots: Vec<Slot>,
     faults: Vec<OrderFault>,
+    counted: CountsBy,
 }
 
 /// More faults than this are not listed.
@@ -49,7 +51,13 @@ impl Outcomes {
     #[must_use]
     pub fn new(orders: u64) -> Self {
         let len = usize::try_from(orders).unwrap_or(0);
-        Self { slots: vec![Slot::Empty; len], faults: Vec::new() }
+        Self { slots: vec![Slot::Empty; len], faults: Vec::new(), counted: CountsBy::zero() }
+    }
+
+    /// What the rejected lines and the cards so far add up to.
+    #[must_use]
+    pub const fn counted(&self) -> &CountsBy {
+        &self.counted
     }
 
     fn fault(&mut self, position: Option<u64>, reason: &'static str) {
@@ -108,6 +116,9 @@ impl Outcomes {
             return self.fault(None, "a line of rejected.jsonl has no position");
         };
         let get = |key: &str| json.get(key).and_then(Value::as_str);
+        if let Some(code) = get("errorCode") {
+            CountsBy::add(&mut self.counted.error, code);
+        }
         let mine =
             digest(&[get("cardId"), get("issuerRequestId"), get("errorCode"), get("field"), get("reason")]);
         match self.slot(position) {
@@ -119,6 +130,10 @@ impl Outcomes {
 
     /// A prepared card, with the channel and destination of the file that it stands in.
     pub fn card(&mut self, card: &CardLine) {
+        let place = format!("{}/{}", card.channel, card.destination);
+        CountsBy::add(&mut self.counted.channel, &card.channel);
+        CountsBy::add(&mut self.counted.destination, &place);
+        CountsBy::add(&mut self.counted.profile, &card.profile);
         let mine = digest(&[
             Some(&card.card_id),
             card.issuer_request_id.as_deref(),
@@ -198,6 +213,8 @@ mod tests {
             applications: Vec::new(),
             magstripe: Default::default(),
             print: Default::default(),
+            carrier_name: None,
+            record_mac: None,
         }
     }
 

@@ -89,6 +89,8 @@ check_names! {
     Script = "script",
     /// The issuer's return names this card: PSN, PVV, certificate serials.
     IssuerReturn = "issuer-return",
+    /// Card, mailer and return are those of the order: the MAC of the record under the job's key.
+    RecordMac = "record-mac",
     /// A transaction on the virtual card: SELECT, GPO, READ RECORD, dynamic signature, cryptogram.
     Transaction = "transaction",
 }

@@ -1,7 +1,9 @@
 //! A whole card line.
 
+use emv_dataprep::crypto::hash::hmac_sha256;
 use emv_dataprep::crypto::rsa::{Exponent, RsaPrivate};
-use emv_dataprep::verify::{CardContext, Keys};
+use emv_dataprep::secret::Secret;
+use emv_dataprep::verify::{CardContext, Keys, Letter};
 use serde_json::{Value, json};
 
 use super::values::{AID, EXP, Issuing, PIN, certificate, hex, pad80, rsa, ssad, tlv, unhex};
@@ -257,4 +259,35 @@ pub fn made(spec: &Spec) -> Made {
         "carrier": null, "packaging": null, "shipment": null,
     });
     Made { line, keys: issuing.keys(), context: issuing.context(maker.serials.clone()) }
+}
+
+/// The data key of the job.
+const JOB: [u8; 32] = [0x5A; 32];
+
+impl Made {
+    /// The card as one of a job with a data key: its line, its return and a PIN mailer for JANE DOE carry their MACs.
+    pub fn with_job(mut self) -> Self {
+        let key = Secret::new(hmac_sha256(&Secret::copy_of(&JOB), &[b"emv-dataprep/record-mac/1"]).to_vec());
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let pan = text(&self.line["print"]["pan"]).replace(' ', "");
+        let record = self.context.issuer_return.as_mut().unwrap();
+        let psn = record.psn.clone().unwrap();
+        let position = self.line["position"].as_u64().unwrap().to_be_bytes();
+        let id = text(&self.line["cardId"]);
+        let mac = |label: &str, names: &[&str]| {
+            let mut fields = vec![label.as_bytes(), &position, id.as_bytes(), pan.as_bytes(), EXP.as_bytes()];
+            fields.push(psn.as_bytes());
+            fields.extend(names.iter().map(|n| n.as_bytes()));
+            let message: Vec<u8> =
+                fields.iter().flat_map(|f| [&(f.len() as u32).to_be_bytes()[..], f].concat()).collect();
+            hmac_sha256(&key, &[&message])
+        };
+        let names = ["DOE/JANE", "JANE DOE", ""];
+        record.record_mac = Some(mac("return", &names));
+        let name = Some("JANE DOE".to_owned().into());
+        self.context.letter = Some(Letter { name, record_mac: Some(mac("mailer", &["JANE DOE"])) });
+        self.line["recordMac"] = hex(&mac("card", &names)).into();
+        self.keys.set_job(Secret::copy_of(&JOB));
+        self
+    }
 }

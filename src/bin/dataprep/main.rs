@@ -14,6 +14,7 @@ mod failure;
 mod inspect;
 mod issuer_dir;
 mod issuer_key;
+mod jobs;
 mod journal;
 mod keys;
 mod officers;
@@ -26,6 +27,7 @@ mod self_test;
 mod terminal;
 mod test_ca;
 mod verify;
+mod wipe;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,8 @@ enum Command {
     IssuerKey(issuer_key::Args),
     TestCa(test_ca::Args),
     Officers(officers::Args),
+    Jobs(jobs::Args),
+    Wipe(wipe::Args),
 }
 
 fn main() -> ExitCode {
@@ -97,6 +101,8 @@ fn main() -> ExitCode {
         Command::IssuerKey(args) => issuer_key::run(&args),
         Command::TestCa(args) => test_ca::run(&args),
         Command::Officers(args) => officers::run(&args),
+        Command::Jobs(args) => jobs::run(&args),
+        Command::Wipe(args) => wipe::run(&args),
     };
     let exit = done.unwrap_or_else(|Failure { exit, message }| {
         terminal::say(&format!("dataprep: {message}"));

@@ -18,7 +18,7 @@ use emv_dataprep::verify::{FileEntry, Manifest, Outcome, Outcomes, Tally};
 use crate::audit;
 use crate::failure::{Done, Failure};
 use crate::issuer_dir::{self, IssuerDir, Signer};
-use crate::{self_test, terminal};
+use crate::{self_test, terminal, wipe};
 
 /// Check every card of a batch, every file and every order, by code that shares nothing with what made them
 #[derive(clap::Args, Clone)]
@@ -68,6 +68,7 @@ pub fn run(args: &Args) -> Done {
 /// Checks a batch: what was found.
 pub fn verify(args: &Args) -> Result<Tally, Failure> {
     self_test::at_start()?;
+    wipe::refuse_wiped(&args.out)?;
     let layout = Layout::new(&args.out);
     let path = layout.file(Layout::MANIFEST);
     let text = std::fs::read(&path)
@@ -114,17 +115,15 @@ pub fn verify(args: &Args) -> Result<Tally, Failure> {
     let good = check_files(&layout, &manifest, &mut tally);
     check_strangers(&layout, &manifest, &mut tally)?;
 
+    let facts = context::Facts::new(&dir, &whole, &layout)?;
+    tally.add_batch_check("job-key", Layout::KEY, facts.job);
     let mut outcomes = Outcomes::new(manifest.orders);
     each_line(&layout.file(Layout::STATUS), |line| outcomes.status(line))?;
     each_line(&layout.file(Layout::REJECTED), |line| outcomes.rejected(line))?;
-    let witness = cards::Witness {
-        layout: &layout,
-        batch: &whole.batch,
-        holders: &holders,
-        senders: &senders,
-        facts: context::Facts::new(&dir, &whole)?,
-    };
+    let witness =
+        cards::Witness { layout: &layout, batch: &whole.batch, holders: &holders, senders: &senders, facts };
     witness.all(&manifest, &good, &mut outcomes, &mut tally)?;
+    tally.add_batch_check("recount", Layout::MANIFEST, manifest.check_counted(outcomes.counted()));
     tally.add_outcomes(outcomes.finish());
     Ok(tally)
 }

@@ -196,6 +196,7 @@ impl KeyUse {
             // Static card-manager keys too: all that is ever done with one is deriving session keys, or wrapping keys.
             Self::Kmc | Self::CardEnc | Self::CardMac | Self::CardDek => &[Usage::E5],
             Self::Pool => &[Usage::K1, Usage::K0],
+            Self::Job => &[Usage::K0, Usage::K1],
         }
     }
 
@@ -209,7 +210,7 @@ impl KeyUse {
             Self::Kmc | Self::CardEnc | Self::CardMac | Self::CardDek => &[Mode::DERIVE, Mode::ANY],
             Self::Cvk | Self::Pvk | Self::Ledger => &[Mode::GENERATE_VERIFY, Mode::GENERATE, Mode::ANY],
             Self::Pin => &[Mode::BOTH, Mode::ENCRYPT, Mode::DECRYPT, Mode::ANY],
-            Self::Pool => &[Mode::BOTH, Mode::ANY],
+            Self::Pool | Self::Job => &[Mode::BOTH, Mode::ANY],
             Self::Transport | Self::Mailer => &[Mode::BOTH, Mode::ENCRYPT, Mode::ANY],
         }
     }

@@ -4,6 +4,7 @@ pub(super) mod head;
 mod wire;
 
 use super::formats::mode;
+use super::record_mac::RecordMac;
 use crate::bytes::from_hex;
 use crate::card::{CardDate, CardId, IssuerRequestId};
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -56,6 +57,8 @@ pub struct CardLine {
     pub packaging: Option<Packaging>,
     /// Shipment, when there is one.
     pub shipment: Option<ShipmentRecord>,
+    /// The MAC that ties the line to its order, when the job has a data key.
+    pub record_mac: Option<RecordMac>,
 }
 
 impl std::fmt::Debug for CardLine {
@@ -90,6 +93,7 @@ impl From<&PreparedCard> for CardLine {
             carrier: card.carrier.clone(),
             packaging: card.packaging.clone(),
             shipment: card.shipment.clone(),
+            record_mac: None,
         }
     }
 }
@@ -159,6 +163,7 @@ impl CardLine {
             carrier: card.carrier.map(Into::into),
             packaging: card.packaging.map(Into::into),
             shipment: card.shipment.map(TryInto::try_into).transpose().at("shipment")?,
+            record_mac: card.record_mac.as_deref().map(RecordMac::from_hex).transpose().at("recordMac")?,
         })
     }
 }

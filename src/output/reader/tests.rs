@@ -175,6 +175,8 @@ pub(in crate::output) fn any_card() -> impl Strategy<Value = CardLine> {
             carrier,
             packaging,
             shipment,
+            record_mac: (position % 2 == 0)
+                .then(|| super::RecordMac::from_hex(&format!("{position:064X}")).unwrap()),
         }
     })
 }

@@ -62,6 +62,8 @@ pub(super) struct Card {
     pub(super) packaging: Option<PackagingLine>,
     #[serde(deserialize_with = "present")]
     pub(super) shipment: Option<ShipmentLine>,
+    #[serde(default, deserialize_with = "some")]
+    pub(super) record_mac: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -37,6 +37,7 @@ fn facts() -> Facts {
             repeated: 0,
             by_channel: [("CENTRAL".to_owned(), 1498)].into(),
             by_error: [("FIELD_INVALID_VALUE".to_owned(), 2)].into(),
+            ..Counts::default()
         },
         by_destination: [(("CENTRAL".to_owned(), "PC1".to_owned()), 1498)].into(),
         by_profile: [("visa-style-dual".to_owned(), 1498)].into(),

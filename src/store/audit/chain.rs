@@ -31,6 +31,8 @@ pub enum Event {
     BatchFinished,
     /// An entry that a kill had cut short was removed.
     LogRepaired,
+    /// The data key of the job is about to be destroyed, and its files removed.
+    WipeStarted,
     /// The data key of the job was destroyed and its files removed.
     BatchWiped,
     /// A key was loaded into `keys.toml`.

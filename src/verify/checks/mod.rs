@@ -4,6 +4,7 @@ pub(super) mod chip;
 pub(super) mod keys;
 pub(super) mod objects;
 pub(super) mod oda;
+pub(super) mod record_mac;
 pub(super) mod script;
 pub(super) mod stripe;
 

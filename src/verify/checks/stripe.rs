@@ -14,7 +14,7 @@ use super::super::report::{CheckName, Findings};
 use super::super::tracks::{Track, is_track3, matches_pattern, track1_data, track2_equivalent, trimmed};
 use super::{Card, Learned};
 
-fn text_of(digits: &[u8]) -> String {
+pub(super) fn text_of(digits: &[u8]) -> String {
     digits.iter().map(|d| char::from(b'0'.wrapping_add(*d))).collect()
 }
 
@@ -73,15 +73,15 @@ fn cn(value: &[u8]) -> Option<Digits> {
 }
 
 /// Everything on the chip that repeats the PAN, expiry, service code or name.
-struct ChipSide {
-    pans: Vec<Digits>,
-    expiries: Vec<Digits>,
+pub(super) struct ChipSide {
+    pub(super) pans: Vec<Digits>,
+    pub(super) expiries: Vec<Digits>,
     service_codes: Vec<Digits>,
-    names: Vec<Zeroizing<String>>,
+    pub(super) names: Vec<Zeroizing<String>>,
     unreadable: bool,
 }
 
-fn chip_side(card: &Card<'_>) -> ChipSide {
+pub(super) fn chip_side(card: &Card<'_>) -> ChipSide {
     let mut side = ChipSide {
         pans: Vec::new(),
         expiries: Vec::new(),
@@ -150,12 +150,12 @@ fn names_agree(encoded: &str, printed: &str) -> bool {
 }
 
 /// A name that stands for "not given" on a contactless interface.
-fn is_anonymous(name: &str) -> bool {
+pub(super) fn is_anonymous(name: &str) -> bool {
     matches!(name.trim(), "" | "/")
 }
 
 /// Expiry digits YYMM of the print.
-fn printed_expiry(text: &str) -> Option<Vec<Vec<u8>>> {
+pub(super) fn printed_expiry(text: &str) -> Option<Vec<Vec<u8>>> {
     let parts: Vec<&str> = text.split('/').collect();
     let of = |t: &str| digits(t).map(|d| d.to_vec());
     Some(match parts.as_slice() {

@@ -75,6 +75,8 @@ impl TestKeys {
         made.add(seed, KeyRef::new(KeyUse::Mailer, KeyIndex(1)), tdes, None, "PIN-mailer printer")?;
         let pool = KeyRef::new(KeyUse::Pool, KeyIndex(1));
         made.add(seed, pool, KeyAlgorithm::Aes256, None, "pool of ready RSA keys")?;
+        let job = KeyRef::new(KeyUse::Job, KeyIndex(1));
+        made.add(seed, job, KeyAlgorithm::Aes256, None, "data keys of jobs")?;
         made.add(
             seed,
             KeyRef::new(KeyUse::Ledger, KeyIndex(1)),

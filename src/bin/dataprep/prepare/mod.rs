@@ -1,6 +1,7 @@
 //! `dataprep prepare`: an order stream becomes prepared cards, restartable.
 
 mod args;
+mod job_key;
 mod once;
 mod orders;
 mod resume;
@@ -33,8 +34,7 @@ use crate::{production, self_test, terminal};
 pub use args::Args;
 use once::{ledger, tags};
 use orders::source;
-pub use start::Start;
-use start::clock;
+pub use start::{Start, clock, now};
 
 /// Positions in a block when nobody says otherwise.
 const BLOCK: u64 = 1000;
@@ -97,6 +97,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     batch::check_folder(&args.out, &Store::default(), resume)?;
     let keys = dir.open_keys(backend)?;
     let recipients = dir.recipients()?;
+    job_key::require(&dir, &keys)?;
     if !args.plain
         && let Some(open) = dir.issuer.destinations().find(|d| recipients.get(&d.id).is_none())
     {
@@ -133,7 +134,9 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         input: known,
     };
     let batch_id = || Job::batch_id(seed.as_ref(), &description.configuration, known);
-    let job = batch::open(&args.out, Store::default(), resume, &description, batch_id)?;
+    let key = || job_key::make(&keys, seed.as_ref());
+    let job = batch::open_with_key(&args.out, Store::default(), resume, &description, batch_id, key)?;
+    let macs = job_key::macs(&job, &keys)?;
     let store = Store::default();
     let who = journal::who(operator.as_ref())?;
     let signer = dir.signing_key()?;
@@ -202,6 +205,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
         prime_tags: Some(&tag_key),
         tags,
+        macs: macs.as_ref(),
     };
     for finding in dir.ending(Start::read(&job.job.started)?.today) {
         terminal::say(&finding.to_string());
@@ -217,6 +221,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         gate: Some(&gate),
     };
     let facts = Facts {
+        engine_sha256: own_digest(),
         environment: dir.issuer.environment().name().to_owned(),
         configuration,
         keys: dir.key_records(&keys),
@@ -251,6 +256,11 @@ fn block_of(out: &Path, resume: Resume) -> Option<u64> {
     }
     let bytes = std::fs::read(out.join(Layout::JOB)).ok()?;
     Job::read(&bytes).ok().map(|job| job.block)
+}
+
+/// SHA-256 of the running program, where the system shows it.
+fn own_digest() -> Option<String> {
+    batch::file_digest(Path::new("/proc/self/exe")).ok().map(|digest| hex_upper(&digest))
 }
 
 /// Becomes true when INT or TERM asks to stop; a second one ends the program at once.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::failure::Failure;
 
 /// The clock, in whole seconds.
-pub(super) fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
@@ -43,6 +43,6 @@ impl Start {
 }
 
 /// The clock as text.
-pub(super) fn clock() -> String {
+pub fn clock() -> String {
     now().to_string()
 }

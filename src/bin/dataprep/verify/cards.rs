@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use emv_dataprep::output::{self, Senders};
 use emv_dataprep::verify::{
-    CardContext, CardLine, FileEntry, Given, IssuerReturn, Manifest, Outcome, Outcomes, OuterPinBlock, Tally,
-    verify_card, verify_line,
+    CardContext, CardLine, FileEntry, Given, IssuerReturn, Letter, Manifest, Outcome, Outcomes,
+    OuterPinBlock, Tally, verify_card, verify_line,
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -135,6 +135,7 @@ impl Witness<'_> {
             return context;
         };
         if text_of(record, "cardId") != Some(&card.card_id) {
+            context.return_of_another = true;
             return context;
         }
         for given in record.get("given").and_then(Value::as_array).into_iter().flatten() {
@@ -148,6 +149,8 @@ impl Witness<'_> {
             });
         }
         let mailer = text_of(record, "mailerReference").and_then(|r| beside.mailers.get(r));
+        // A mailer that cannot be read has no MAC, which is told.
+        context.letter = mailer.map(|m| Letter::read(m).unwrap_or_default());
         context.mailer = mailer.and_then(|m| pin_block(m, "pinBlock", "pinBlockFormat", "mailer"));
         let block = record.get("pinBlock").and_then(Value::as_object);
         context.issuer_return = Some(IssuerReturn {
@@ -156,6 +159,8 @@ impl Witness<'_> {
             pvki: record.get("pvki").and_then(Value::as_u64).and_then(|v| u8::try_from(v).ok()),
             pin_block: block.and_then(|b| pin_block(b, "value", "format", "pin")),
             mailer_reference: text_of(record, "mailerReference").map(str::to_owned),
+            record_mac: text_of(record, "recordMac")
+                .and_then(|t| emv_dataprep::bytes::array_from_hex(t).ok()),
             serials: record
                 .get("certificateSerials")
                 .and_then(Value::as_array)

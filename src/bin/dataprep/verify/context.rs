@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use emv_dataprep::batch::{JobKey, Layout};
 use emv_dataprep::card::CardDate;
+use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::issuer::DerivationOption;
-use emv_dataprep::keys::{CvvKind, KeyUse, tr31};
+use emv_dataprep::keys::{CvvKind, KeyUse, SoftwareRing, tr31};
 use emv_dataprep::output::Manifest;
 use emv_dataprep::profile::{DgiContent, Discretionary, ExpiryOrder, Part};
 use emv_dataprep::secret::Secret;
-use emv_dataprep::verify::{self, CaPublicKey, CardContext, CardLine, Derivation, Keys};
+use emv_dataprep::verify::{self, CaPublicKey, CardContext, CardLine, Derivation, Keys, Outcome};
 
 use crate::failure::Failure;
 use crate::issuer_dir::IssuerDir;
 use crate::prepare::Start;
+use crate::terminal;
 
 pub struct Facts<'a> {
     dir: &'a IssuerDir,
@@ -20,11 +23,45 @@ pub struct Facts<'a> {
     /// Transport keys by index: they wrap the keys of single blocks.
     wrapping: BTreeMap<u8, Secret>,
     pub keys: Keys,
+    /// Whether the data key of the job opened.
+    pub job: Outcome,
+}
+
+/// The data key of a job, for the check of its records: none when the job has none, or when this issuer's protection
+/// key is not at hand.
+///
+/// Of the issuer's keys the one of use `job` is opened that `job.key` names, and no other: also in production, where
+/// verification has no other secret key.
+fn job_key(dir: &IssuerDir, layout: &Layout) -> Result<(Option<JobKey>, Outcome), Failure> {
+    let closed = || (None, Outcome::NotApplicable);
+    let Ok(text) = std::fs::read(layout.file(Layout::KEY)) else { return Ok(closed()) };
+    // A file that was changed is a finding, as with every other file.
+    let damaged = || (None, Outcome::Failed("the key of the job does not open"));
+    let Ok(name) = JobKey::wrapped_under(&text) else { return Ok(damaged()) };
+    let Some(entry) = dir.issuer.key_entries().iter().find(|e| e.key == name) else {
+        terminal::say(&format!("keys.toml has no key {name}: {} stays closed, no record-mac", Layout::KEY));
+        return Ok(closed());
+    };
+    let kbpk = match dir.kbpk() {
+        Ok(kbpk) => kbpk,
+        Err(failure) if dir.is_test() => return Err(failure),
+        Err(_) => {
+            let file = Layout::KEY;
+            terminal::say(&format!("the protection key is not at hand: {file} stays closed, no record-mac"));
+            return Ok(closed());
+        }
+    };
+    let mut ring = SoftwareRing::new(Backend::Portable);
+    ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
+    Ok(match JobKey::open(&ring, &text) {
+        Ok(key) => (Some(key), Outcome::Passed),
+        Err(_) => damaged(),
+    })
 }
 
 impl<'a> Facts<'a> {
-    /// Keys of a test issuer are unwrapped; of any other only the public ones are used.
-    pub fn new(dir: &'a IssuerDir, manifest: &Manifest) -> Result<Self, Failure> {
+    /// Keys of a test issuer are unwrapped; of any other only the public ones are used, and the key of the job.
+    pub fn new(dir: &'a IssuerDir, manifest: &Manifest, layout: &Layout) -> Result<Self, Failure> {
         let mut keys = Keys::default();
         let mut wrapping = BTreeMap::new();
         if dir.is_test() {
@@ -58,7 +95,11 @@ impl<'a> Facts<'a> {
                 expires: None,
             });
         }
-        Ok(Self { dir, today: Start::read(&manifest.started)?.today, wrapping, keys })
+        let (key, job) = job_key(dir, layout)?;
+        if let Some(key) = key {
+            keys.set_job(key.secret().duplicate());
+        }
+        Ok(Self { job, dir, today: Start::read(&manifest.started)?.today, wrapping, keys })
     }
 
     /// What the card's product and profile say.

@@ -1,0 +1,136 @@
+//! `dataprep wipe`: the data key of a job is destroyed, its card data removed.
+
+use std::path::{Path, PathBuf};
+
+use emv_dataprep::batch::{Exit, JobRecord, JobState, Wipe};
+use emv_dataprep::store::Store;
+use emv_dataprep::store::audit::{AuditLog, Entry, Event, Head, Text};
+use serde_json::json;
+
+use crate::failure::{Done, Failure};
+use crate::issuer_dir::IssuerDir;
+use crate::journal::{self, Journal};
+use crate::{prepare, self_test, terminal};
+
+/// Destroy the data key of a job and remove its cards, PIN mailers and returns
+#[derive(clap::Args, Clone)]
+#[command(
+    after_help = "Example: dataprep wipe demo/out --issuer demo/issuer --reason \"retention is over\" --yes"
+)]
+pub struct Args {
+    /// The output folder of a batch
+    out: PathBuf,
+    /// The issuer directory, whose signing key signs the audit log; needed when the log is signed
+    #[arg(long, value_name = "DIR")]
+    issuer: Option<PathBuf>,
+    /// It cannot be undone: without this nothing is done
+    #[arg(long)]
+    yes: bool,
+    /// Also a batch that is not finished
+    #[arg(long)]
+    unfinished: bool,
+    /// Also manifest, statuses, rejections, report and audit log: nothing stays
+    #[arg(long)]
+    all: bool,
+    /// Who does it, for the audit log; default the user id
+    #[arg(long, value_name = "NAME")]
+    operator: Option<String>,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Done {
+    let said = |name: &str, text: &Option<String>| {
+        let parsed = text.as_ref().map(|t| t.parse::<Text>()).transpose();
+        parsed.map_err(|e| Failure::usage(format!("{name}: {e}")))
+    };
+    let (operator, reason) = (said("--operator", &args.operator)?, said("--reason", &args.reason)?);
+    if !args.yes {
+        return Err(Failure::usage("nothing was wiped: it cannot be undone; --yes says that it is meant"));
+    }
+    self_test::at_start()?;
+    let store = Store::default();
+    // The folder that a kill left when all but itself was gone.
+    if args.all && args.out.is_dir() && store.list(&args.out)?.is_empty() {
+        store.remove_folder(&args.out)?;
+        return told(args, "removed");
+    }
+    let wipe = Wipe::open(&args.out, store.clone())?;
+    let state = wipe.record().state;
+    if state == JobState::Unfinished && !args.unfinished {
+        return Err(Failure::refused(format!(
+            "{}: the batch is not finished; --unfinished wipes it all the same, and nothing completes it then",
+            args.out.display()
+        )));
+    }
+    let dir = args.issuer.as_deref().map(IssuerDir::load).transpose()?;
+    let signer = match &dir {
+        Some(dir) => dir.signing_key()?,
+        None => None,
+    };
+    if signer.is_none() && is_signed(&args.out, &store)? {
+        return Err(Failure::refused("the audit log is signed: --issuer names who signs the next entry"));
+    }
+    let who = journal::who(operator.as_ref())?;
+    let mut journal = Journal::open(&store, &args.out, signer.as_ref(), who, prepare::clock)?;
+    let facts = || {
+        let record = wipe.record();
+        let reason = reason.as_ref().map_or("not given", Text::as_str);
+        [
+            ("batch", record.job.batch.clone()),
+            ("orders", record.orders.to_string()),
+            ("reason", reason.to_owned()),
+        ]
+    };
+    // Told before it is done: a log that cannot be written stops it, and a kill leaves a trace.
+    if state != JobState::Wiped {
+        journal.add(Event::WipeStarted, facts())?;
+    }
+    let stopped = |e| Failure::stopped(format!("{e}; wipe again completes it"));
+    wipe.destroy().map_err(stopped)?;
+    if state != JobState::Wiped {
+        journal.add(Event::BatchWiped, facts())?;
+    }
+    if !args.all {
+        return told(args, "wiped");
+    }
+    let gone = wipe.remove_rest().map_err(stopped)?;
+    if !gone {
+        terminal::say(&format!("{}: what is not of the job stays", args.out.display()));
+    }
+    told(args, "removed")
+}
+
+fn told(args: &Args, state: &str) -> Done {
+    terminal::say(&format!("{}: {state}", args.out.display()));
+    if args.json {
+        let text = json!({ "folder": args.out.display().to_string(), "state": state });
+        terminal::give(format!("{text}\n").as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether the head of the folder's audit log has a signature.
+fn is_signed(out: &Path, store: &Store) -> Result<bool, Failure> {
+    let head = store.read(&out.join(AuditLog::HEAD))?;
+    Ok(head.and_then(|bytes| Head::read(&bytes).ok()).is_some_and(|head| head.signature.is_some()))
+}
+
+/// Refuses a job that was wiped, for commands that read cards.
+pub fn refuse_wiped(out: &Path) -> Result<(), Failure> {
+    // A folder that cannot be read is told by whoever reads it next.
+    let record = JobRecord::read(out, &Store::default()).ok().flatten();
+    let Some(JobRecord { state, wiped: Some(Entry { time, who, .. }), .. }) = record else { return Ok(()) };
+    let how = match state {
+        JobState::HalfWiped => "is half wiped (wipe again completes it)",
+        _ => "was wiped",
+    };
+    Err(Failure::refused(format!(
+        "{}: this job {how}: {time}, {who}; its cards are gone, audit verify still checks its log",
+        out.display()
+    )))
+}
