@@ -58,7 +58,7 @@ pub(super) fn cvvs(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()> {
 }
 
 /// The name of track 1 and tag 5F20: given, from the track 1 override, or encoded from the printed one.
-pub(super) fn names(cards: &mut Cards<'_>) {
+pub(super) fn names(_: &Context<'_>, cards: &mut Cards<'_>) -> Result<()> {
     for slot in cards.iter_mut() {
         let Ok(card) = slot else { continue };
         let data = &card.plan.request.data;
@@ -80,6 +80,7 @@ pub(super) fn names(cards: &mut Cards<'_>) {
             }
         }
     }
+    Ok(())
 }
 
 /// Discretionary data for the chip: the product's pattern with the iCVV in the place of the CVV.

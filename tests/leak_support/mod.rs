@@ -3,15 +3,15 @@
 
 use std::collections::HashMap;
 
-/// Bytes by which a needle is found: its first ones.
-const HEAD: usize = 6;
+/// Bytes by which a needle is found: its last ones, since PANs of an issuer begin alike.
+const TAIL: usize = 6;
 /// Bits of the filter that most places of a haystack do not pass.
 const FILTER_BITS: u32 = 23;
 
 /// Values in every form in which they could stand, with what they are.
 #[derive(Default)]
 pub struct Needles {
-    heads: HashMap<[u8; HEAD], Vec<u32>>,
+    tails: HashMap<[u8; TAIL], Vec<u32>>,
     forms: Vec<(Vec<u8>, &'static str, &'static str)>,
     filter: Vec<u64>,
 }
@@ -25,21 +25,21 @@ impl Needles {
         self.forms.len()
     }
 
-    fn slot(head: [u8; 4]) -> (usize, u64) {
-        let mixed = u32::from_le_bytes(head).wrapping_mul(0x9E37_79B1) >> (32 - FILTER_BITS);
+    fn slot(tail: [u8; 4]) -> (usize, u64) {
+        let mixed = u32::from_le_bytes(tail).wrapping_mul(0x9E37_79B1) >> (32 - FILTER_BITS);
         ((mixed >> 6) as usize, 1 << (mixed & 63))
     }
 
     /// One form of a value. Forms that are too short, or one byte again and again, say nothing.
     fn form(&mut self, kind: &'static str, how: &'static str, bytes: &[u8]) {
-        if bytes.len() < HEAD || bytes.iter().all(|b| *b == bytes[0]) {
+        if bytes.len() < TAIL || bytes.iter().all(|b| *b == bytes[0]) {
             return;
         }
-        let head: [u8; HEAD] = bytes[..HEAD].try_into().unwrap();
-        let (word, bit) = Self::slot(head[..4].try_into().unwrap());
+        let tail: [u8; TAIL] = *bytes.last_chunk().unwrap();
+        let (word, bit) = Self::slot(*tail.last_chunk().unwrap());
         self.filter[word] |= bit;
         let at = u32::try_from(self.forms.len()).unwrap();
-        let known = self.heads.entry(head).or_default();
+        let known = self.tails.entry(tail).or_default();
         if known.iter().all(|i| self.forms[*i as usize].0 != bytes) {
             known.push(at);
             self.forms.push((bytes.to_vec(), kind, how));
@@ -96,27 +96,31 @@ impl Needles {
         }
     }
 
+    /// Bytes as a derived Debug writes them.
+    pub fn debug_list(&mut self, kind: &'static str, value: &[u8]) {
+        let list: Vec<String> = value.iter().map(u8::to_string).collect();
+        self.form(kind, "a list of numbers", list.join(", ").as_bytes());
+    }
+
     /// Text: as UTF-8, in hexadecimal, in base64.
     pub fn text(&mut self, kind: &'static str, text: &str) {
         self.bytes(kind, text.as_bytes());
     }
 
-    /// The first needle in `bytes`: where, what it is and in which form.
+    /// The first needle in `bytes`: where it ends, what it is and in which form.
     pub fn find(&self, bytes: &[u8]) -> Option<(usize, &'static str, &'static str)> {
-        let mut at = 0;
-        while let Some(head) = bytes.get(at..at + HEAD) {
-            let (word, bit) = Self::slot([head[0], head[1], head[2], head[3]]);
-            if self.filter[word] & bit != 0
-                && let Some(known) = self.heads.get(head)
-            {
-                for i in known {
-                    let (form, kind, how) = &self.forms[*i as usize];
-                    if bytes[at..].starts_with(form) {
-                        return Some((at, kind, how));
-                    }
+        for (start, tail) in bytes.array_windows::<TAIL>().enumerate() {
+            let (word, bit) = Self::slot([tail[2], tail[3], tail[4], tail[5]]);
+            if self.filter[word] & bit == 0 {
+                continue;
+            }
+            let end = start + TAIL;
+            for i in self.tails.get(tail).into_iter().flatten() {
+                let (form, kind, how) = &self.forms[*i as usize];
+                if bytes[..end].ends_with(form) {
+                    return Some((end, kind, how));
                 }
             }
-            at += 1;
         }
         None
     }

@@ -9,11 +9,13 @@ mod convert;
 mod demo;
 mod demo_command;
 mod failure;
+mod hardening;
 mod inspect;
 mod issuer_dir;
 mod journal;
 mod keys;
 mod open;
+mod panics;
 mod pool;
 mod prepare;
 mod progress;
@@ -54,7 +56,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    hide_panic_messages();
+    hardening::at_start();
+    panics::hide_messages(terminal::say);
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(e) => {
@@ -100,12 +103,4 @@ fn inspect(args: &inspect::Args) -> Done {
         terminal::give(b"\n")?;
     }
     Ok(Exit::Done)
-}
-
-/// A panic is our fault; its message may hold what it was working on, so only its place is told.
-fn hide_panic_messages() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-        terminal::say(&format!("dataprep: internal error{place}"));
-    }));
 }

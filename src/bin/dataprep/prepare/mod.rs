@@ -18,6 +18,7 @@ use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rng::Seed;
 use emv_dataprep::output::{Manifest, Recipients, Sealer};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
+use emv_dataprep::profile::Environment;
 use emv_dataprep::store::Store;
 use emv_dataprep::store::audit::{Event, Text};
 
@@ -26,7 +27,7 @@ use crate::issuer_dir::IssuerDir;
 use crate::journal::{self, Journal};
 use crate::pool::PoolKeys;
 use crate::progress::{self, Ticker};
-use crate::{self_test, terminal};
+use crate::{hardening, self_test, terminal};
 
 pub use args::Args;
 use once::{ledger, tags};
@@ -89,6 +90,9 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     self_test::at_start()?;
     let backend = backend()?;
     let dir = IssuerDir::load(&args.issuer)?;
+    if dir.issuer.environment() == Environment::Production {
+        hardening::tell_what_is_missing();
+    }
     for (asked, what) in
         [(args.seed.is_some(), "--seed"), (args.now.is_some(), "--now"), (args.plain, "--plain")]
     {
