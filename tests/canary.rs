@@ -1,6 +1,7 @@
 //! Nothing leaks from the program: planted values are looked for in all that it says and writes, in its memory after a
 //! batch, in what a panic tells, and in its system calls.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)] // a test
+#![allow(unreachable_pub, reason = "modules of one test")]
 
 #[path = "canary/memory.rs"]
 mod memory;

@@ -313,6 +313,7 @@ const PLAIN: &[&str] = &[
     "Spool",
     "Sha256Stream",
     "Aid",
+    "ClearValue",
     "Aip",
     "RecoveredSdad",
     "EncipheredKey",

@@ -55,10 +55,10 @@ fn after_a_batch_no_heap_holds_what_was_planted() {
     let issuer = TestFolder::new();
     let mut needles = Needles::new();
     let text = good(&issuer, if cfg!(debug_assertions) { 120 } else { 2000 }, &mut needles);
-    // Names are outside this test: the parser of configuration and orders keeps none, but the kernel's buffers may.
-    let mut secrets = Needles::new();
-    good_secrets(&text, &mut secrets);
-    keys(&issuer, &mut secrets);
+    keys(&issuer, &mut needles);
+    // Names and addresses are outside this test.
+    needles.skip("name");
+    needles.skip("address");
     let input = tempfile::tempdir().unwrap();
     let orders = input.path().join("orders.jsonl");
     std::fs::write(&orders, text).unwrap();
@@ -88,25 +88,22 @@ fn after_a_batch_no_heap_holds_what_was_planted() {
     }
     assert!(words.contains("report: "), "{words}");
     std::thread::sleep(Duration::from_millis(300));
-    let found = scan(&child, &secrets);
+    let found = scan(&child, &needles);
+    // The search finds what is there: an argument of the command.
+    let mut argument = Needles::new();
+    argument.text("an argument", orders.to_str().unwrap());
+    let control = scan(&child, &argument);
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).unwrap();
     assert!(child.wait().unwrap().success());
-    assert!(rest.len() > 65536 && rest.ends_with(b"}\n") || rest.ends_with(b"}"), "the manifest follows");
+    assert!(rest.len() > 65536, "the manifest follows");
     match found {
         Ok(found) => {
+            assert!(!control.unwrap().is_empty());
             assert!(found.is_empty(), "{} places:\n{}", found.len(), found[..found.len().min(40)].join("\n"))
         }
         // The program forbids it; only a system administrator may look.
         Err(e) => assert!(absent(&format!("memory of a process that forbids it: {e}"))),
-    }
-}
-
-/// PANs and PIN blocks of the orders.
-fn good_secrets(text: &str, needles: &mut Needles) {
-    for line in text.lines() {
-        let order: serde_json::Value = serde_json::from_str(line).unwrap();
-        needles.digits("PAN", order["cardData"]["pan"].as_str().unwrap());
     }
 }
 

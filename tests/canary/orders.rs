@@ -103,7 +103,7 @@ pub fn good(issuer: &TestFolder, count: u64, needles: &mut Needles) -> String {
         let city = format!("{} City", letters(n + 1_000_000));
         needles.text("address", &city);
         out += &format!(
-            r#"{{"cardId":"canary-{n}","order":{{"distributionChannel":"{channel}","services":{{"issuance":"CREATION"{services}}},"encryptedData":"x","shipment":{{"type":"INDIVIDUAL","deliveryAddress":{{"lastName":"Muster","line1":"Main Street 1","zipCode":"1000","city":"{city}","countryCode":"BE"}}}},"paymentApplication":{{"config":"{config}",{oda}"derivationKeyIndex":"{index}",{pvk}"cvKeyIndex":"01"}}}},"cardData":{{"pan":"{pan}","exp":"2906","name":"{name}"{extra}}}}}"#
+            r#"{{"cardId":"canary-{n}","order":{{"distributionChannel":"{channel}","services":{{"issuance":"CREATION"{services}}},"encryptedData":"x","shipment":{{"type":"INDIVIDUAL","deliveryAddress":{{"lastName":"Muster","line1":"Main Street 1","zipCode":"1000","city":"{city}","countryCode":"FR"}}}},"paymentApplication":{{"config":"{config}",{oda}"derivationKeyIndex":"{index}",{pvk}"cvKeyIndex":"01"}}}},"cardData":{{"pan":"{pan}","exp":"2906","name":"{name}"{extra}}}}}"#
         );
         out.push('\n');
     }
@@ -140,9 +140,19 @@ pub fn keys(issuer: &TestFolder, needles: &mut Needles) {
     needles.text("password", password.trim());
     for entry in std::fs::read_dir(issuer.path("secrets")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e == "jwk") {
-            let key: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-            needles.text("private JWK", key["d"].as_str().unwrap());
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("jwk") => {
+                use base64ct::Encoding as _;
+                let key: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+                let d = key["d"].as_str().unwrap();
+                needles.text("private JWK", d);
+                needles.number("private JWK", &base64ct::Base64UrlUnpadded::decode_vec(d).unwrap());
+            }
+            Some("hex") => {
+                let text = std::fs::read_to_string(&path).unwrap();
+                needles.key("secret file", &hex::decode(text.trim()).unwrap());
+            }
+            _ => {}
         }
     }
 }

@@ -18,7 +18,7 @@ fn prepare(issuer: &TestFolder, orders: &Path, work: &Path, out: &str) -> Comman
     let mut command = dataprep();
     command.arg("prepare").arg("--issuer").arg(issuer.path("issuer")).arg("--orders").arg(orders);
     command.arg("--out").arg(work.join(out)).arg("--ledger").arg(work.join("ledger.sqlite"));
-    command.args(["--json", "--progress", "json", "--operator", "Ann", "--reason", "canary"]);
+    command.args(["--json", "--progress", "json", "--operator", "Ann"]);
     command.env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace").env("TMPDIR", work.join("tmp"));
     command
 }
@@ -38,13 +38,17 @@ fn nothing_planted_stands_in_any_output() {
     let work = work.path();
     std::fs::create_dir(work.join("tmp")).unwrap();
 
-    let clean = |what: &str, code: i32, command: &mut Command| {
+    let clean = |what: &str, code: i32, command: &mut Command| -> Vec<u8> {
         let (found, stdout, stderr) = ran(command);
         let place = needles.find(&stdout).or_else(|| needles.find(stderr.as_bytes()));
         assert_eq!(place, None, "{what}");
         assert_eq!(found, code, "{what}: {stderr}");
+        stdout
     };
-    clean("prepare", 3, prepare(&issuer, &orders, work, "out").args(["--block", "500"]));
+    let manifest = clean("prepare", 3, prepare(&issuer, &orders, work, "out").args(["--block", "500"]));
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert!(manifest["counts"]["prepared"].as_u64().unwrap() >= count(), "{}", manifest["counts"]);
+    assert!(manifest["counts"]["rejected"].as_u64().unwrap() >= 300, "{}", manifest["counts"]);
     assert_eq!(found_below(work, &needles), [""; 0]);
 
     // The same without a folder in its way, and what reads the batch afterwards.
@@ -100,6 +104,7 @@ fn what_a_kill_leaves_holds_nothing_either() {
         while std::fs::read_dir(&records).map_or(0, Iterator::count) < 3 && begun.elapsed().as_secs() < 60 {
             std::thread::sleep(Duration::from_millis(2));
         }
+        assert!(std::fs::read_dir(&records).map_or(0, Iterator::count) >= 3, "the batch does not begin");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!work.join(&out).join("batch.json").exists(), "it was to be killed before its end");

@@ -14,11 +14,17 @@ pub struct Needles {
     tails: HashMap<[u8; TAIL], Vec<u32>>,
     forms: Vec<(Vec<u8>, &'static str, &'static str)>,
     filter: Vec<u64>,
+    skipped: Vec<&'static str>,
 }
 
 impl Needles {
     pub fn new() -> Self {
         Self { filter: vec![0; 1 << (FILTER_BITS - 6)], ..Self::default() }
+    }
+
+    /// Values of this kind are not looked for.
+    pub fn skip(&mut self, kind: &'static str) {
+        self.skipped.push(kind);
     }
 
     pub fn len(&self) -> usize {
@@ -117,7 +123,7 @@ impl Needles {
             let end = start + TAIL;
             for i in self.tails.get(tail).into_iter().flatten() {
                 let (form, kind, how) = &self.forms[*i as usize];
-                if bytes[..end].ends_with(form) {
+                if bytes[..end].ends_with(form) && !self.skipped.contains(kind) {
                     return Some((end, kind, how));
                 }
             }
