@@ -149,7 +149,7 @@ fn orders(issuer: &TestIssuer, count: u64) -> Vec<String> {
 /// transport key is made for the block and is AES.
 fn sent(i: usize, order: &str, envelope: &PublicJwk, seed: &Seed) -> String {
     let mut order: Value = serde_json::from_str(order).unwrap();
-    if i % 3 == 0 {
+    if i.is_multiple_of(3) {
         order["order"]["persoCenter"] = "PC2".into();
     }
     if i % 5 == 1 {

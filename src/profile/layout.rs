@@ -174,7 +174,7 @@ pub fn pse(
     let mut entries = Vec::new();
     for (application, face) in faces(profile, Interface::Contact) {
         let mut entry = tlv::encode(Tag::AID, application.aid.as_bytes());
-        entry.extend_from_slice(&*optional(
+        entry.extend_from_slice(&optional(
             &face,
             &[Tag::APPLICATION_LABEL, Tag::APPLICATION_PREFERRED_NAME, Tag::APPLICATION_PRIORITY_INDICATOR],
             card,
@@ -198,7 +198,7 @@ pub fn ppse(profile: &Profile, ppse: &Application, card: &dyn CardValues) -> Res
     let mut entries = Vec::new();
     for (application, face) in faces(profile, Interface::Contactless) {
         let mut entry = tlv::encode(Tag::AID, application.aid.as_bytes());
-        entry.extend_from_slice(&*optional(
+        entry.extend_from_slice(&optional(
             &face,
             &[Tag::APPLICATION_LABEL, Tag::APPLICATION_PRIORITY_INDICATOR, Tag::KERNEL_IDENTIFIER],
             card,
