@@ -79,6 +79,17 @@ impl Secret {
     }
 }
 
+/// Overwrites the part of the stack that calls made so far have left behind: what they held moves into no other value.
+///
+/// Functions that work on a secret by value (block ciphers, decimalization) leave copies below the caller's frame. An
+/// `enum` that is made there later carries such bytes along in the room of its larger variants, and so onto the heap.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut below = [0_u8; 32 * 1024];
+    below.zeroize();
+    std::hint::black_box(&below);
+}
+
 impl PartialEq for Secret {
     /// Constant time in the contents; the length is not secret.
     fn eq(&self, other: &Self) -> bool {

@@ -3,6 +3,8 @@ use std::io::{self, BufReader, Chain, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use zeroize::Zeroizing;
+
 use crate::bytes::hex_upper;
 use crate::crypto::hash::Sha256Stream;
 use crate::crypto::rng::{Purpose, Seed, StreamRng};
@@ -25,7 +27,7 @@ pub struct Input {
     text_bytes: u64,
     frame: Frame,
     ready: Vec<(RawOrder, [u8; 32])>,
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
     /// Part of `buffer` that has not gone to the frame yet.
     pending: std::ops::Range<usize>,
     ended: bool,
@@ -78,11 +80,13 @@ impl Input {
         source.by_ref().take(4).read_to_end(&mut magic).map_err(BatchError::Input)?;
         let zstd = magic == [0x28, 0xB5, 0x2F, 0xFD];
         let gzip = magic.starts_with(&[0x1F, 0x8B]);
-        let source = BufReader::with_capacity(CHUNK, Cursor::new(magic).chain(source));
+        let source = Cursor::new(magic).chain(source);
+        // Clear text goes from the file into our own buffer, which is wiped.
+        let buffered = |source| BufReader::with_capacity(CHUNK, source);
         let reader: Box<dyn Read + Send> = if gzip {
-            Box::new(flate2::bufread::MultiGzDecoder::new(source))
+            Box::new(flate2::bufread::MultiGzDecoder::new(buffered(source)))
         } else if zstd {
-            Box::new(Zstd::new(source))
+            Box::new(Zstd::new(buffered(source)))
         } else {
             Box::new(source)
         };
@@ -94,7 +98,7 @@ impl Input {
             text_bytes: 0,
             frame: Frame::new(),
             ready: Vec::new(),
-            buffer: vec![0; CHUNK],
+            buffer: Zeroizing::new(vec![0; CHUNK]),
             pending: 0..0,
             ended: false,
             next: 0,
@@ -248,7 +252,7 @@ impl<R: Read> Read for Zstd<R> {
 pub fn file_digest(path: &Path) -> Result<[u8; 32], BatchError> {
     let mut file = File::open(path).map_err(BatchError::Input)?;
     let mut digest = Sha256Stream::default();
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = Zeroizing::new(vec![0; CHUNK]);
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(digest.digest()),
@@ -281,7 +285,7 @@ impl Spool {
         let mut fill = || {
             let mut file = File::options().read(true).write(true).create_new(true).open(path)?;
             std::fs::remove_file(path)?;
-            let mut buffer = vec![0; CHUNK];
+            let mut buffer = Zeroizing::new(vec![0; CHUNK]);
             loop {
                 let n = match source.read(&mut buffer) {
                     Ok(0) => return io::Result::Ok(file),

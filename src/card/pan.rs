@@ -19,7 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pan {
-    digits: Zeroizing<[u8; 19]>,
+    // On the heap: a PAN that moves would leave a copy behind.
+    digits: Zeroizing<Box<[u8]>>,
     len: u8,
 }
 
@@ -42,7 +43,7 @@ impl Pan {
         if !(Self::MIN_DIGITS..=Self::MAX_DIGITS).contains(&found) {
             return Err(ErrorKind::Length { expected: "12 to 19", found, unit: "digits" }.into());
         }
-        let mut digits = Zeroizing::new([0; 19]);
+        let mut digits = Zeroizing::new(Box::<[u8]>::from([0; 19]));
         for (slot, b) in digits.iter_mut().zip(text.bytes()) {
             *slot = b.wrapping_sub(b'0');
         }

@@ -7,7 +7,8 @@ use crate::error::{ErrorKind, Result};
 
 /// A PIN of 4 to 12 decimal digits (ISO 9564-1). Redacted, compared in constant time, wiped when dropped.
 pub struct Pin {
-    digits: Zeroizing<[u8; 12]>,
+    // On the heap: a PIN that moves would leave a copy behind.
+    digits: Zeroizing<Box<[u8]>>,
     len: u8,
 }
 
@@ -27,7 +28,8 @@ impl Pin {
         if !(good_length & all_decimal) {
             return Err(ErrorKind::Crypto("not a PIN").into());
         }
-        let mut pin = Self { digits: Zeroizing::new([0; 12]), len: u8::try_from(digits.len()).unwrap_or(0) };
+        let mut pin =
+            Self { digits: Zeroizing::new(Box::new([0; 12])), len: u8::try_from(digits.len()).unwrap_or(0) };
         for (slot, d) in pin.digits.iter_mut().zip(digits) {
             *slot = *d;
         }
@@ -61,7 +63,7 @@ impl Pin {
 
 impl PartialEq for Pin {
     fn eq(&self, other: &Self) -> bool {
-        (self.len.ct_eq(&other.len) & self.digits.ct_eq(other.digits.as_slice())).into()
+        (self.len.ct_eq(&other.len) & self.digits.ct_eq(&other.digits)).into()
     }
 }
 

@@ -9,10 +9,10 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use crate::bytes::hex_upper;
 use crate::error::{ErrorKind, Result};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
-/// A private key: wiped when it goes.
-pub struct Ed25519Private(SigningKey);
+/// A private key: wiped when it goes. On the heap, so that a key that moves leaves no copy behind.
+pub struct Ed25519Private(Box<SigningKey>);
 
 impl Ed25519Private {
     /// From the 32-byte seed that RFC 8032, 5.1.5 calls the private key.
@@ -25,7 +25,9 @@ impl Ed25519Private {
             found: seed.len(),
             unit: "bytes",
         })?;
-        Ok(Self(SigningKey::from_bytes(seed)))
+        let key = Self(boxed(seed));
+        wipe_stack();
+        Ok(key)
     }
 
     /// The public key.
@@ -37,7 +39,9 @@ impl Ed25519Private {
     /// Signs `context ‖ 00 ‖ message` (RFC 8032, 5.1.6). `context` holds no zero byte.
     #[must_use]
     pub fn sign(&self, context: &str, message: &[u8]) -> [u8; 64] {
-        self.0.sign(&framed(context, message)).to_bytes()
+        let signature = self.0.sign(&framed(context, message)).to_bytes();
+        wipe_stack();
+        signature
     }
 
     /// Signs the message alone, as JSON Web Signatures want it (RFC 8037, 3.1): for keys of that purpose only.
@@ -45,6 +49,12 @@ impl Ed25519Private {
     pub(crate) fn sign_plain(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
+}
+
+/// In a frame of its own, below which nothing remains once the stack is wiped.
+#[inline(never)]
+fn boxed(seed: &[u8; 32]) -> Box<SigningKey> {
+    Box::new(SigningKey::from_bytes(seed))
 }
 
 impl fmt::Debug for Ed25519Private {

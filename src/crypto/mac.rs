@@ -2,6 +2,7 @@
 
 use cmac::{Cmac, KeyInit, Mac};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::tdes::{BLOCK, TdesKey, xor};
 use crate::error::{ErrorKind, Result};
@@ -56,7 +57,7 @@ pub fn strip_bit_padding(data: &[u8]) -> Result<&[u8]> {
 /// MAC algorithm 3 ("retail MAC") of ISO/IEC 9797-1: single DES CBC with K1, then D(K2), E(K1). Eight bytes.
 #[must_use]
 pub fn retail_mac(key: &TdesKey, iv: [u8; BLOCK], padding: Padding, data: &[u8]) -> [u8; BLOCK] {
-    let padded = padding.pad(data, BLOCK);
+    let padded = Zeroizing::new(padding.pad(data, BLOCK));
     let last = padded.as_chunks::<BLOCK>().0.iter().fold(iv, |chain, b| key.left_encrypt(xor(*b, chain)));
     key.left_encrypt(key.middle_decrypt(last))
 }
@@ -64,7 +65,7 @@ pub fn retail_mac(key: &TdesKey, iv: [u8; BLOCK], padding: Padding, data: &[u8])
 /// MAC algorithm 1 of ISO/IEC 9797-1 with TDES as the block cipher: the last CBC block. Eight bytes.
 #[must_use]
 pub fn tdes_cbc_mac(key: &TdesKey, iv: [u8; BLOCK], padding: Padding, data: &[u8]) -> [u8; BLOCK] {
-    let padded = padding.pad(data, BLOCK);
+    let padded = Zeroizing::new(padding.pad(data, BLOCK));
     padded.as_chunks::<BLOCK>().0.iter().fold(iv, |chain, b| key.encrypt_block(xor(*b, chain)))
 }
 

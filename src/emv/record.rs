@@ -1,5 +1,7 @@
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::{Tag, tlv};
 use crate::error::{Error, ErrorKind, Place, Result};
 
@@ -42,7 +44,7 @@ impl fmt::Display for Sfi {
     }
 }
 
-/// One record of a linear file, as READ RECORD returns it: 1 to 254 bytes.
+/// One record of a linear file, as READ RECORD returns it: 1 to 254 bytes. Wiped when dropped.
 ///
 /// In SFI 1 to 10 it is one template 70 (EMV 4.4 Book 3, 7.1); in SFI 11 to 30 it is taken verbatim.
 ///
@@ -57,7 +59,7 @@ impl fmt::Display for Sfi {
 pub struct Record {
     sfi: Sfi,
     number: u8,
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl Record {
@@ -88,6 +90,7 @@ impl Record {
     /// [`ErrorKind::Length`] outside 1 to 254 bytes, [`ErrorKind::Value`] for record number 0 or 255, and in SFI
     /// 1 to 10 whatever keeps the bytes from being one template 70 of readable objects. The place names the record.
     pub fn verbatim(sfi: Sfi, number: u8, bytes: Vec<u8>) -> Result<Self> {
+        let bytes = Zeroizing::new(bytes);
         Self::check(sfi, number, &bytes).at_with(|| format!("record {number} of SFI {sfi}"))?;
         Ok(Self { sfi, number, bytes })
     }

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::{Afl, Aip, OdaUse, Record};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -33,7 +35,7 @@ impl SdaTagList {
 /// It is the signed records in the order of the file locator, their bytes verbatim, then the AIP if the tag list
 /// names it. It depends on the interface when AFL or AIP do.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StaticData(Vec<u8>);
+pub struct StaticData(Zeroizing<Vec<u8>>);
 
 impl StaticData {
     /// Most bytes that are signed here: room for terminals' buffers, not a rule of the standard.
@@ -64,7 +66,9 @@ impl StaticData {
                 )));
             }
         }
-        let mut out = Vec::new();
+        // Room for all that may be signed: a vector that grows leaves the PAN behind.
+        let room = records.iter().map(|r| r.bytes().len()).sum::<usize>().saturating_add(2);
+        let mut out = Zeroizing::new(Vec::with_capacity(room));
         for r in afl.records().filter(|r| r.oda == OdaUse::Signed) {
             let record = by_place.get(&(r.sfi, r.number)).ok_or_else(|| {
                 Error::new(ErrorKind::Missing("a signed record"))

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::Tag;
 use crate::bytes::Cursor;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -89,7 +91,9 @@ pub fn push(out: &mut Vec<u8>, tag: Tag, value: &[u8]) {
 /// ```
 #[must_use]
 pub fn template(tag: Tag, objects: &[(Tag, &[u8])]) -> Vec<u8> {
-    let mut inner = Vec::new();
+    // Room for all of it: a vector that grows leaves card values behind.
+    let room = objects.iter().map(|(_, value)| value.len().saturating_add(8)).sum();
+    let mut inner = Zeroizing::new(Vec::with_capacity(room));
     for (tag, value) in objects {
         push(&mut inner, *tag, value);
     }

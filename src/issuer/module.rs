@@ -162,7 +162,7 @@ pub struct PvvJob<'a> {
 }
 
 /// IBM 3624: natural PIN or offset.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct NaturalPinJob<'a> {
     /// A `pvk` key.
     pub key: KeyRef,
@@ -172,6 +172,13 @@ pub struct NaturalPinJob<'a> {
     pub decimalization: &'a [u8; 16],
     /// Digits of the PIN (4 to 12).
     pub pin_len: usize,
+}
+
+impl fmt::Debug for NaturalPinJob<'_> {
+    /// Without the validation data, which are digits of the PAN.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NaturalPinJob({})", self.key)
+    }
 }
 
 /// A PIN block under a key that is loaded, or under a transport key.

@@ -26,13 +26,38 @@ pub(super) struct NotJson;
 impl Json {
     /// The one value of `text`.
     ///
-    /// A string with escapes passes through the scratch buffer of `serde_json`, which is freed without being wiped;
-    /// strings without escapes are borrowed from `text`.
+    /// Strings without escapes are borrowed from `text`. One with escapes passes through the scratch buffer of
+    /// `serde_json`, which nobody wipes; see [`Self::parse_with_escapes`].
     pub(super) fn parse(text: &[u8]) -> Result<Self, NotJson> {
+        if text.contains(&b'\\') {
+            return Self::parse_with_escapes(text);
+        }
         let mut reader = serde_json::Deserializer::from_slice(text);
         let value = Self::deserialize(&mut reader).map_err(|_| NotJson)?;
         reader.end().map_err(|_| NotJson)?;
         Ok(value)
+    }
+
+    /// Reads a string of blanks before and after the value with the same reader: the first makes the scratch buffer as
+    /// large as it can become, so that it never moves, and the last overwrites what the value left in it. Text that is no
+    /// JSON ends the reader before that: what the buffer held then stays in freed memory.
+    fn parse_with_escapes(text: &[u8]) -> Result<Self, NotJson> {
+        // An escape at the start of a string sends all of it through the buffer.
+        let mut blanks = b"\"\\n".to_vec();
+        blanks.resize(text.len().saturating_add(3), b' ');
+        blanks.push(b'"');
+        let whole = Zeroizing::new([&blanks, b" ".as_slice(), text, b" ", &blanks].concat());
+        let mut reader = serde_json::Deserializer::from_slice(&whole);
+        let mut next = || Self::deserialize(&mut reader).map_err(|_| NotJson);
+        next()?;
+        let value = next()?;
+        // A second value in the text would be read here in the place of the blanks.
+        let last = next()?;
+        reader.end().map_err(|_| NotJson)?;
+        match last {
+            Self::Text(last) if last.len() == text.len().saturating_add(1) => Ok(value),
+            _ => Err(NotJson),
+        }
     }
 }
 
@@ -123,6 +148,13 @@ mod tests {
     fn what_is_not_one_value_is_refused() {
         let bad: [&[u8]; 9] =
             [b"", b" ", b"{", b"{} {}", b"nul", b"\"\xFF\"", b"\"\\ud800\"", b"{\"a\":1,}", b"01"];
+        for text in [&b"\"\\n\" \"\""[..], b"\"\\n\",", b"\\", b"\"\\", b"[\"\\n\"", b"\"\\n\"]"] {
+            assert!(matches!(Json::parse(text), Err(NotJson)));
+        }
+        let text = Json::parse(b" [\"\\u0034761\", \"b\\n\"] ").unwrap();
+        let Json::List(items) = &text else { panic!("a list") };
+        let texts = items.iter().filter_map(|i| if let Json::Text(t) = i { Some(t.as_str()) } else { None });
+        assert_eq!(texts.collect::<Vec<_>>(), ["4761", "b\n"]);
         for text in bad {
             assert!(matches!(Json::parse(text), Err(NotJson)));
         }

@@ -144,10 +144,16 @@ pub fn dgi_length(len: usize) -> Result<Vec<u8>> {
 /// [`ErrorKind::Length`] for a value of more than 65535 bytes.
 pub fn encode_dgi(tag: DgiTag, value: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len().saturating_add(5));
+    push_dgi(&mut out, tag, value)?;
+    Ok(out)
+}
+
+/// Appends one grouping: at most five bytes and its value.
+pub(super) fn push_dgi(out: &mut Vec<u8>, tag: DgiTag, value: &[u8]) -> Result<()> {
     out.extend_from_slice(&tag.0.to_be_bytes());
     out.extend_from_slice(&dgi_length(value.len()).at_with(|| format!("DGI {tag}"))?);
     out.extend_from_slice(value);
-    Ok(out)
+    Ok(())
 }
 
 /// Reads the next grouping of `cursor`.

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use zeroize::{Zeroize, Zeroizing};
+
 use super::DgiTag;
 use crate::emv::Record;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -40,8 +42,8 @@ pub enum DgiValue {
 impl DgiValue {
     /// A value that leaves as it is.
     #[must_use]
-    pub const fn clear(bytes: Vec<u8>) -> Self {
-        Self::Clear(ClearValue(bytes))
+    pub fn clear(bytes: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        Self::Clear(ClearValue(bytes.into()))
     }
 
     /// A secret and its padding.
@@ -53,7 +55,7 @@ impl DgiValue {
 
 /// Bytes that leave in clear and may hold a PAN or a name: redacted in Debug.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ClearValue(Vec<u8>);
+pub struct ClearValue(Zeroizing<Vec<u8>>);
 
 impl fmt::Debug for ClearValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,7 +93,7 @@ impl DgiSet {
             return Err(ErrorKind::Duplicate("a DGI").into());
         }
         if let (Some((sfi, number)), DgiValue::Clear(bytes)) = (tag.emv_record(), value) {
-            Record::verbatim(sfi, number, bytes.0.clone())?;
+            Record::verbatim(sfi, number, bytes.0.to_vec())?;
         }
         Ok(())
     }
@@ -221,8 +223,9 @@ fn plan(set: DgiSet, block: usize, padded: &mut Vec<Secret>) -> Result<Vec<Plann
 
 fn plan_one(tag: DgiTag, value: DgiValue, block: usize, padded: &mut Vec<Secret>) -> Result<Planned> {
     Ok(match value {
-        DgiValue::Clear(value) => {
-            Planned::Ready(ProtectedDgi { tag, value: value.0, protection: Protection::None })
+        DgiValue::Clear(mut value) => {
+            let value = std::mem::take(&mut *value.0);
+            Planned::Ready(ProtectedDgi { tag, value, protection: Protection::None })
         }
         DgiValue::Cryptogram(value) => {
             whole_blocks(value.len(), block)?;
@@ -302,6 +305,13 @@ pub struct ProtectedDgi {
     pub value: Vec<u8>,
     /// Which of the two.
     pub protection: Protection,
+}
+
+impl Drop for ProtectedDgi {
+    /// A value in clear may be the PAN or a track.
+    fn drop(&mut self) {
+        self.value.zeroize();
+    }
 }
 
 impl fmt::Debug for ProtectedDgi {

@@ -7,7 +7,10 @@
 //! the number of commands follows from the length that stands here, and P2 of the following steps stays right. A session
 //! whose cipher has larger blocks than the transport key must build its own script from the groupings.
 
-use super::{DgiTag, ProtectedDgi, ProtectedDgiSet, Protection, encode_dgi, parse_dgis};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::dgi::push_dgi;
+use super::{DgiTag, ProtectedDgi, ProtectedDgiSet, Protection, parse_dgis};
 use crate::bytes::Cursor;
 use crate::emv::Aid;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -32,6 +35,15 @@ pub enum ScriptStep {
         /// The groupings, in order.
         dgis: Vec<DgiTag>,
     },
+}
+
+impl Drop for ScriptStep {
+    /// A command may carry the PAN or a track.
+    fn drop(&mut self) {
+        if let Self::Apdu(bytes) = self {
+            bytes.zeroize();
+        }
+    }
 }
 
 impl std::fmt::Debug for ScriptStep {
@@ -139,7 +151,8 @@ impl Script {
     /// As [`parse_dgis`], and [`ErrorKind::Value`] for a step that is no command of the kinds that [`Script::build`]
     /// makes.
     pub fn clear_dgis(&self) -> Result<Vec<(DgiTag, Vec<u8>)>> {
-        let mut run = Vec::new();
+        let room = self.0.iter().map(|s| if let ScriptStep::Apdu(a) = s { a.len() } else { 0 }).sum();
+        let mut run = Zeroizing::new(Vec::with_capacity(room));
         let mut out = Vec::new();
         let mut close = |run: &mut Vec<u8>| -> Result<()> {
             out.extend(parse_dgis(run)?.iter().map(|d| (d.tag, d.value.to_vec())));
@@ -220,10 +233,12 @@ fn check_group(unit: &[ProtectedDgi], group: &[DgiTag], max_data: u8) -> Result<
     Ok(())
 }
 
-fn encode_all(unit: &[ProtectedDgi]) -> Result<Vec<u8>> {
-    let mut data = Vec::new();
+fn encode_all(unit: &[ProtectedDgi]) -> Result<Zeroizing<Vec<u8>>> {
+    // Room for all of it: a vector that grows leaves card values behind.
+    let room = unit.iter().map(|dgi| dgi.value.len().saturating_add(5)).sum();
+    let mut data = Zeroizing::new(Vec::with_capacity(room));
     for dgi in unit {
-        data.extend_from_slice(&encode_dgi(dgi.tag, &dgi.value)?);
+        push_dgi(&mut data, dgi.tag, &dgi.value)?;
     }
     Ok(data)
 }
@@ -251,7 +266,9 @@ fn store_data(
     for (i, part) in data.chunks(usize::from(max_data)).enumerate() {
         let is_last = i.saturating_add(1) == count;
         let lc = u8::try_from(part.len()).map_err(|_| ErrorKind::Internal("Lc of STORE DATA"))?;
-        let mut apdu = vec![0x80, 0xE2, if is_last { end } else { 0 }, p2(first.saturating_add(i))?, lc];
+        let header = [0x80, 0xE2, if is_last { end } else { 0 }, p2(first.saturating_add(i))?, lc];
+        let mut apdu = Vec::with_capacity(part.len().saturating_add(header.len()));
+        apdu.extend_from_slice(&header);
         apdu.extend_from_slice(part);
         steps.push(ScriptStep::Apdu(apdu));
     }

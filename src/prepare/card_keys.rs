@@ -1,5 +1,7 @@
 //! Keys of each card: ICC master keys under the transport key, IVCVC3, RSA keys.
 
+use zeroize::Zeroizing;
+
 use super::context::Context;
 use super::rejection::Rejection;
 use super::track;
@@ -65,7 +67,7 @@ fn key_names(card: &Card<'_>) -> Vec<Vec<KeyRef>> {
 
 /// IVCVC3 of both tracks, for profiles with contactless magnetic-stripe mode.
 pub(super) fn ivcvc3(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()> {
-    let tracks: Vec<Option<(Vec<u8>, Vec<u8>)>> =
+    let tracks: Vec<Option<ContactlessTracks>> =
         cards.iter().map(|c| c.as_ref().ok().and_then(contactless_tracks)).collect();
     let mut jobs = Vec::new();
     let mut whose = Vec::new();
@@ -107,15 +109,18 @@ pub(super) fn ivcvc3(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()>
     Ok(())
 }
 
+/// Track 1 data and track 2 data.
+type ContactlessTracks = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
+
 /// Track 1 data (tag 56) and track 2 data (tag 9F6B) of contactless magnetic-stripe mode, dynamic positions at zero.
-pub(super) fn contactless_tracks(card: &Card<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(super) fn contactless_tracks(card: &Card<'_>) -> Option<ContactlessTracks> {
     let data = &card.plan.request.data;
     let mode = card.plan.profile.payment().find_map(|(_, p)| p.magstripe_mode.as_ref());
     let (track1, track2) = mode?;
     // No name on the contactless interface: a surname's separator alone stands for "not supplied".
     let track1 = track::track1(data, card.plan.product, " /", track1);
     let track2 = track::track2_equivalent(data, card.plan.product, track2);
-    Some((track1.expose().as_bytes().to_vec(), track2))
+    Some((Zeroizing::new(track1.expose().as_bytes().to_vec()), Zeroizing::new(track2)))
 }
 
 /// A fresh RSA key for each card that needs one, or a ready one from the supply.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use zeroize::Zeroizing;
+
 use super::chip::ChipValues;
 use super::context::{Context, FirstSerial};
 use super::rejection::Rejection;
@@ -39,6 +41,7 @@ pub(super) fn certify(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()
     }
     for (index, jobs) in jobs {
         let messages: Vec<Vec<u8>> = jobs.iter().map(|(_, _, b)| b.block().to_vec()).collect();
+        let messages = Zeroizing::new(messages);
         let signatures =
             context.module.sign_certificates(index, &messages).map_err(|e| e.at("certificates"))?;
         if signatures.len() != jobs.len() {

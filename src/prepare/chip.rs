@@ -1,5 +1,7 @@
 //! The chip: each card's values for the profile's layout, and its DGIs.
 
+use zeroize::Zeroizing;
+
 use super::card_keys::contactless_tracks;
 use super::rejection::Rejection;
 use super::track;
@@ -22,7 +24,7 @@ pub(super) struct ChipValues<'c, 'a> {
 }
 
 impl CardValues for ChipValues<'_, '_> {
-    fn card_value(&self, source: CardSource) -> Result<Option<Vec<u8>>> {
+    fn card_value(&self, source: CardSource) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let card = self.card;
         let data = &card.plan.request.data;
         let product = card.plan.product;
@@ -31,8 +33,8 @@ impl CardValues for ChipValues<'_, '_> {
         let face = card.faces.get(self.face);
         let icc = face.and_then(|f| f.icc.as_ref());
         let remainder = |r: &[u8]| (!r.is_empty()).then(|| r.to_vec());
-        Ok(match source {
-            CardSource::Pan => Some(data.pan.to_cn().to_vec()),
+        let value: Option<Vec<u8>> = match source {
+            CardSource::Pan => return Ok(Some(data.pan.to_cn())),
             CardSource::ExpirationDate => Some(data.expiry.last_day().bcd().to_vec()),
             CardSource::EffectiveDate => Some(data.effective_date.unwrap_or(card.today).bcd().to_vec()),
             CardSource::SequenceNumber => Some(vec![data.psn.unwrap_or_default().bcd()]),
@@ -46,8 +48,9 @@ impl CardValues for ChipValues<'_, '_> {
                 Some(self.filled(product.track1.as_ref())?.as_bytes().to_vec())
             }
             CardSource::Track2Discretionary => {
-                let digits: Vec<u8> =
-                    self.filled(product.track2.as_ref())?.bytes().map(|b| b.wrapping_sub(b'0')).collect();
+                let rest = self.filled(product.track2.as_ref())?;
+                let mut digits = Zeroizing::new(Vec::with_capacity(rest.len()));
+                digits.extend(rest.bytes().map(|b| b.wrapping_sub(b'0')));
                 Some(crate::bytes::pack_digits(&digits, 0xF))
             }
             CardSource::PaymentAccountReference => data.payment_account_reference.as_ref().map(text),
@@ -62,12 +65,13 @@ impl CardValues for ChipValues<'_, '_> {
             CardSource::PinCertificate => card.pin_certificate.as_ref().map(|c| c.certificate.clone()),
             CardSource::PinRemainder => card.pin_certificate.as_ref().and_then(|c| remainder(&c.remainder)),
             CardSource::PinExponent => card.pin_key.as_ref().map(|k| k.public().exponent().to_vec()),
-            CardSource::ContactlessTrack1 => contactless_tracks(card).map(|t| t.0),
-            CardSource::ContactlessTrack2 => contactless_tracks(card).map(|t| t.1),
+            CardSource::ContactlessTrack1 => return Ok(contactless_tracks(card).map(|t| t.0)),
+            CardSource::ContactlessTrack2 => return Ok(contactless_tracks(card).map(|t| t.1)),
             CardSource::IvCvc3Track1 => card.ivcvc3.map(|v| v.0.to_vec()),
             CardSource::IvCvc3Track2 => card.ivcvc3.map(|v| v.1.to_vec()),
             CardSource::Aip | CardSource::Afl => None,
-        })
+        };
+        Ok(value.map(Zeroizing::new))
     }
 
     fn dki(&self) -> u8 {
@@ -77,9 +81,9 @@ impl CardValues for ChipValues<'_, '_> {
 
 impl ChipValues<'_, '_> {
     /// The pattern with the iCVV; an absent pattern gives nothing.
-    fn filled(&self, pattern: Option<&Discretionary>) -> Result<zeroize::Zeroizing<String>> {
+    fn filled(&self, pattern: Option<&Discretionary>) -> Result<Zeroizing<String>> {
         match pattern {
-            None => Ok(zeroize::Zeroizing::default()),
+            None => Ok(Zeroizing::default()),
             Some(pattern) => track::discretionary(pattern, chip_tokens(self.card))
                 .ok_or_else(|| ErrorKind::Missing("a value of the discretionary data").into()),
         }
@@ -187,11 +191,10 @@ fn payment_dgis(
             }
             DgiContent::Fields(fields) => {
                 let (face, values) = face_of(&faces, spec.interface)?;
-                let mut value = Vec::new();
-                for field in fields {
-                    value.extend(face.spec_value(field, values).at_with(place)?.unwrap_or_default());
-                }
-                DgiValue::clear(value)
+                let parts: Result<Vec<_>> = fields.iter().map(|f| face.spec_value(f, values)).collect();
+                let parts = parts.at_with(place)?;
+                let parts: Vec<&[u8]> = parts.iter().flatten().map(|part| part.as_slice()).collect();
+                DgiValue::clear(parts.concat())
             }
         };
         set.push(spec.dgi, value)?;

@@ -35,6 +35,7 @@ pub use request::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::wipe_stack;
 use work::{Card, Cards};
 
 /// Prepares a slice of cards: results stand in the order of the requests, each a card or why it is rejected.
@@ -51,15 +52,20 @@ pub fn prepare_batch(
 ) -> Result<Vec<std::result::Result<PreparedCard, Rejection>>, Error> {
     let mut cards: Cards<'_> =
         requests.iter().map(|r| plan::plan(context, r).map(|p| Card::new(p, context.today))).collect();
-    pins::obtain(context, &mut cards)?;
-    pins::verify_values(context, &mut cards)?;
-    values::cvvs(context, &mut cards)?;
-    values::names(&mut cards);
-    card_keys::rsa_keys(context, &mut cards)?;
-    card_keys::master_keys(context, &mut cards)?;
-    card_keys::ivcvc3(context, &mut cards)?;
-    pins::reference(context, &mut cards)?;
-    certify::certify(context, &mut cards)?;
+    for step in [
+        pins::obtain,
+        pins::verify_values,
+        values::cvvs,
+        values::names,
+        card_keys::rsa_keys,
+        card_keys::master_keys,
+        card_keys::ivcvc3,
+        pins::reference,
+        certify::certify,
+    ] {
+        step(context, &mut cards)?;
+        wipe_stack();
+    }
     finish::finish(context, cards)
 }
 

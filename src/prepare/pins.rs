@@ -9,6 +9,7 @@ use crate::error::{ErrorKind, Result};
 use crate::issuer::{NaturalPinJob, PinBlockJob, PvvJob};
 use crate::keys::{KeyRef, KeyUse};
 use crate::profile::{DgiContent, Ibm3624, PinVerification};
+use crate::secret::wipe_stack;
 
 /// PINs from orders, random ones, natural ones.
 pub(super) fn obtain(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()> {
@@ -52,6 +53,7 @@ pub(super) fn obtain(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()>
             Err(rejection) => *slot = Err(rejection),
         }
     }
+    wipe_stack();
     let natural = phase(
         "natural PIN",
         cards,

@@ -58,7 +58,7 @@ pub(super) fn cvvs(context: &Context<'_>, cards: &mut Cards<'_>) -> Result<()> {
 }
 
 /// The name of track 1 and tag 5F20: given, from the track 1 override, or encoded from the printed one.
-pub(super) fn names(cards: &mut Cards<'_>) {
+pub(super) fn names(_: &Context<'_>, cards: &mut Cards<'_>) -> Result<()> {
     for slot in cards.iter_mut() {
         let Ok(card) = slot else { continue };
         let data = &card.plan.request.data;
@@ -73,6 +73,7 @@ pub(super) fn names(cards: &mut Cards<'_>) {
             }
         }
     }
+    Ok(())
 }
 
 /// The encoded name of an order, if it has one.

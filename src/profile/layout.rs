@@ -1,5 +1,7 @@
 //! From a profile and a card's values to the bytes on the card: TLVs, records, SELECT and GPO responses.
 
+use zeroize::Zeroizing;
+
 use super::card_profile::{
     Application, ApplicationKind, Interface, InterfaceProfile, PaymentApplication, Profile, Values,
 };
@@ -30,7 +32,7 @@ impl<'a> Face<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if the profile gives no value, or the card has none where it must.
-    pub fn value(&self, tag: Tag, card: &dyn CardValues) -> Result<Option<Vec<u8>>> {
+    pub fn value(&self, tag: Tag, card: &dyn CardValues) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let spec = self.spec(tag).ok_or(ErrorKind::Missing("a value")).at_with(|| format!("tag {tag}"))?;
         self.spec_value(&spec, card).at_with(|| format!("tag {tag}"))
     }
@@ -39,17 +41,18 @@ impl<'a> Face<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if the card has none where it must.
-    pub fn spec_value(&self, spec: &ValueSpec, card: &dyn CardValues) -> Result<Option<Vec<u8>>> {
+    pub fn spec_value(&self, spec: &ValueSpec, card: &dyn CardValues) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let wiped = |bytes: Vec<u8>| Some(Zeroizing::new(bytes));
         Ok(match spec {
-            ValueSpec::Literal(bytes) => Some(bytes.clone()),
-            ValueSpec::Card(CardSource::Aip) => Some(self.interface.aip.to_bytes().to_vec()),
-            ValueSpec::Card(CardSource::Afl) => Some(self.interface.afl.encode()),
+            ValueSpec::Literal(bytes) => wiped(bytes.clone()),
+            ValueSpec::Card(CardSource::Aip) => wiped(self.interface.aip.to_bytes().to_vec()),
+            ValueSpec::Card(CardSource::Afl) => wiped(self.interface.afl.encode()),
             ValueSpec::Card(source) => match card.card_value(*source)? {
                 None if source.may_be_absent() => None,
                 None => return Err(ErrorKind::Missing("the card's value").into()),
                 found => found,
             },
-            ValueSpec::Template(pieces) => Some(
+            ValueSpec::Template(pieces) => wiped(
                 pieces
                     .iter()
                     .flat_map(|p| match p {
@@ -67,11 +70,14 @@ impl<'a> Face<'a> {
     ///
     /// # Errors
     /// When a value is missing.
-    pub fn tlvs(&self, tags: &[Tag], card: &dyn CardValues) -> Result<Vec<u8>> {
-        let mut out = Vec::new();
-        for tag in tags {
-            if let Some(value) = self.value(*tag, card)? {
-                out.extend(tlv::encode(*tag, &value));
+    pub fn tlvs(&self, tags: &[Tag], card: &dyn CardValues) -> Result<Zeroizing<Vec<u8>>> {
+        let values: Vec<_> = tags.iter().map(|tag| self.value(*tag, card)).collect::<Result<_>>()?;
+        // Room for all of it: a vector that grows leaves card values behind.
+        let room = values.iter().flatten().map(|value| value.len().saturating_add(8)).sum();
+        let mut out = Zeroizing::new(Vec::with_capacity(room));
+        for (tag, value) in tags.iter().zip(&values) {
+            if let Some(value) = value {
+                tlv::push(&mut out, *tag, value);
             }
         }
         Ok(out)
@@ -116,7 +122,7 @@ impl<'a> Face<'a> {
     ///
     /// # Errors
     /// When a value is missing.
-    pub fn gpo(&self, card: &dyn CardValues) -> Result<Vec<u8>> {
+    pub fn gpo(&self, card: &dyn CardValues) -> Result<Zeroizing<Vec<u8>>> {
         self.tlvs(&self.interface.gpo.1, card)
     }
 
@@ -168,7 +174,7 @@ pub fn pse(
     let mut entries = Vec::new();
     for (application, face) in faces(profile, Interface::Contact) {
         let mut entry = tlv::encode(Tag::AID, application.aid.as_bytes());
-        entry.extend(optional(
+        entry.extend_from_slice(&optional(
             &face,
             &[Tag::APPLICATION_LABEL, Tag::APPLICATION_PREFERRED_NAME, Tag::APPLICATION_PRIORITY_INDICATOR],
             card,
@@ -192,7 +198,7 @@ pub fn ppse(profile: &Profile, ppse: &Application, card: &dyn CardValues) -> Res
     let mut entries = Vec::new();
     for (application, face) in faces(profile, Interface::Contactless) {
         let mut entry = tlv::encode(Tag::AID, application.aid.as_bytes());
-        entry.extend(optional(
+        entry.extend_from_slice(&optional(
             &face,
             &[Tag::APPLICATION_LABEL, Tag::APPLICATION_PRIORITY_INDICATOR, Tag::KERNEL_IDENTIFIER],
             card,
@@ -220,7 +226,7 @@ pub fn faces(profile: &Profile, interface: Interface) -> impl Iterator<Item = (&
     })
 }
 
-fn optional(face: &Face<'_>, tags: &[Tag], card: &dyn CardValues) -> Result<Vec<u8>> {
+fn optional(face: &Face<'_>, tags: &[Tag], card: &dyn CardValues) -> Result<Zeroizing<Vec<u8>>> {
     let there: Vec<Tag> = tags.iter().copied().filter(|t| face.spec(*t).is_some()).collect();
     face.tlvs(&there, card)
 }

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use zeroize::Zeroizing;
+
 use crate::emv::Tag;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -179,7 +181,7 @@ pub trait CardValues {
     ///
     /// # Errors
     /// When the value cannot be made.
-    fn card_value(&self, source: CardSource) -> Result<Option<Vec<u8>>>;
+    fn card_value(&self, source: CardSource) -> Result<Option<Zeroizing<Vec<u8>>>>;
 
     /// Derivation key index.
     fn dki(&self) -> u8;

@@ -1,5 +1,7 @@
 //! The widest card of a profile: values of full length, to lay everything out once when the profile is loaded.
 
+use zeroize::Zeroizing;
+
 use super::card_profile::Profile;
 use super::oda_file::OdaKey;
 use super::value::{CardSource, CardValues};
@@ -37,7 +39,7 @@ impl Widest {
 }
 
 impl CardValues for Widest {
-    fn card_value(&self, source: CardSource) -> Result<Option<Vec<u8>>> {
+    fn card_value(&self, source: CardSource) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let remainder = |len: usize, signer: usize, overhead: usize| {
             let left = len.saturating_sub(signer.saturating_sub(overhead));
             (left > 0).then_some(left)
@@ -82,7 +84,7 @@ impl CardValues for Widest {
             CardSource::ContactlessTrack1 => Some(76),
             CardSource::Aip | CardSource::Afl => None,
         };
-        Ok(len.map(|n| vec![0x30; n]))
+        Ok(len.map(|n| Zeroizing::new(vec![0x30; n])))
     }
 
     fn dki(&self) -> u8 {

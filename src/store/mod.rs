@@ -22,9 +22,12 @@ pub use lock::{FolderLock, LockOutcome};
 pub use read::FileReader;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use crate::crypto::hash::Sha256Stream;
 
@@ -82,7 +85,13 @@ impl Store {
     pub fn start(&self, path: &Path) -> Result<FileWriter> {
         let file = self.disk.create_new(path).map_err(StoreError::at(Step::Create, path))?;
         let written = Sha256Stream::default();
-        Ok(FileWriter { file, path: path.to_owned(), digest: written, bytes: 0, buffer: Vec::new() })
+        Ok(FileWriter {
+            file,
+            path: path.to_owned(),
+            digest: written,
+            bytes: 0,
+            buffer: Zeroizing::new(Vec::with_capacity(GATHER)),
+        })
     }
 
     /// Adds bytes to the end of a file, which is created if it is absent, and syncs it and its folder.
@@ -243,13 +252,19 @@ impl Store {
 }
 
 /// A new file that grows piece by piece and counts only once it is finished.
-#[derive(Debug)]
 pub struct FileWriter {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     digest: Sha256Stream,
     bytes: u64,
-    buffer: Vec<u8>,
+    /// Card lines of a test issuer may be in clear.
+    buffer: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for FileWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileWriter({} bytes)", self.bytes)
+    }
 }
 
 /// Pieces are gathered to about this size before they go to the disk.
@@ -263,10 +278,14 @@ impl FileWriter {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.digest.update(bytes);
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= GATHER {
+        if self.buffer.len().saturating_add(bytes.len()) > GATHER {
             self.flush()?;
         }
+        // What does not fit goes by itself: a buffer that grows leaves copies behind.
+        if bytes.len() > GATHER {
+            return self.file.write(bytes).map_err(StoreError::at(Step::Write, &self.path));
+        }
+        self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -281,8 +300,10 @@ impl FileWriter {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.file.write(&self.buffer).map_err(StoreError::at(Step::Write, &self.path))?;
-        self.buffer.clear();
+        if !self.buffer.is_empty() {
+            self.file.write(&self.buffer).map_err(StoreError::at(Step::Write, &self.path))?;
+            self.buffer.clear();
+        }
         Ok(())
     }
 }
@@ -334,9 +355,9 @@ mod tests {
             path,
             digest: Sha256Stream::default(),
             bytes: 0,
-            buffer: Vec::new(),
+            buffer: Zeroizing::new(Vec::with_capacity(GATHER)),
         };
-        let e = writer.write(&vec![0; GATHER]).unwrap_err();
+        let e = writer.write(&vec![0; GATHER + 1]).unwrap_err();
         assert_eq!(e.step, Step::Write);
         assert_eq!(e.source.kind(), io::ErrorKind::StorageFull);
     }

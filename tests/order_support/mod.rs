@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing)] // each test file uses a part of it
 
+pub mod corpus;
+
 use std::collections::BTreeSet;
 
 use emv_dataprep::card::CardDate;

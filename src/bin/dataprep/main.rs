@@ -11,6 +11,7 @@ mod demo;
 mod demo_command;
 mod envelope;
 mod failure;
+mod hardening;
 mod inspect;
 mod issuer_dir;
 mod issuer_key;
@@ -19,6 +20,7 @@ mod journal;
 mod keys;
 mod officers;
 mod open;
+mod panics;
 mod pool;
 mod prepare;
 mod production;
@@ -71,7 +73,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    hide_panic_messages();
+    hardening::at_start();
+    panics::hide_messages(terminal::say);
     let command = match Cli::try_parse() {
         Ok(cli) => {
             production::trust(cli.officers);
@@ -125,12 +128,4 @@ fn inspect(args: &inspect::Args) -> Done {
         terminal::give(b"\n")?;
     }
     Ok(Exit::Done)
-}
-
-/// A panic is our fault; its message may hold what it was working on, so only its place is told.
-fn hide_panic_messages() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-        terminal::say(&format!("dataprep: internal error{place}"));
-    }));
 }

@@ -5,6 +5,7 @@
 //! parts are big-endian and keep leading zeros, so that a block has always the length of the modulus.
 
 mod check;
+mod inverse;
 pub mod keygen;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
@@ -219,8 +220,15 @@ impl RsaPrivate {
         }
         let dp = num::inverse_of_small(exponent.get(), &p1)?;
         let dq = num::inverse_of_small(exponent.get(), &q1)?;
-        let qinv = q.invert_odd_mod(&num::odd(&p)?).into_option().map(Zeroizing::new);
-        let qinv = qinv.ok_or(ErrorKind::KeyRefused("q has no inverse mod p"))?;
+        let qinv = match inverse::of_prime(&num::to_be(&p, width)?, &num::to_be(&q, width)?) {
+            Some(qinv) => num::from_be(&qinv, width)?,
+            // Another length, or p is no prime, which whoever imports a key will see.
+            None => q
+                .invert_odd_mod(&num::odd(&p)?)
+                .into_option()
+                .map(Zeroizing::new)
+                .ok_or(ErrorKind::KeyRefused("q has no inverse mod p"))?,
+        };
         Self::assemble([&p, &q, &dp, &dq, &qinv], exponent)
     }
 

@@ -20,6 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// Numbers side by side.
 pub(super) const LANES: usize = 8;
 
+/// A prime or a candidate that moves from list to list: boxed, so that no move leaves a copy behind.
+type Prime = Box<Zeroizing<Words>>;
+
 /// Kernels for primes of one size, on a machine that has their instructions: what a value of this type is the
 /// proof of.
 pub(super) trait Engine {
@@ -97,7 +100,7 @@ fn attempt_group<E: Engine>(
             (Ok(p), Ok(q)) if sample::far_apart(p, q, spec.prime_bits()) => {
                 let exchanged = p.iter().rev().lt(q.iter().rev());
                 let (p, q) = if exchanged { (q, p) } else { (p, q) };
-                pairs.push((i, Zeroizing::new(**p), Zeroizing::new(**q)));
+                pairs.push((i, p.clone(), q.clone()));
                 out.push(None);
             }
             (Ok(_), Ok(_)) => out.push(None),
@@ -131,14 +134,11 @@ fn attempt_group<E: Engine>(
 }
 
 /// q^-1 mod p of up to eight pairs: q^(p-2).
-fn inverses(
-    engine: &impl Engine,
-    pairs: &[(usize, Zeroizing<Words>, Zeroizing<Words>)],
-) -> Zeroizing<[Words; LANES]> {
+fn inverses(engine: &impl Engine, pairs: &[(usize, Prime, Prime)]) -> Zeroizing<[Words; LANES]> {
     // Idle lanes repeat the last pair.
     let pair = |lane: usize| pairs.get(lane).or(pairs.last());
-    let p = Zeroizing::new(std::array::from_fn(|lane| pair(lane).map_or([1; WORDS], |(_, p, _)| **p)));
-    let q = Zeroizing::new(std::array::from_fn(|lane| pair(lane).map_or([1; WORDS], |(_, _, q)| **q)));
+    let p = Zeroizing::new(std::array::from_fn(|lane| pair(lane).map_or([1; WORDS], |(_, p, _)| ***p)));
+    let q = Zeroizing::new(std::array::from_fn(|lane| pair(lane).map_or([1; WORDS], |(_, _, q)| ***q)));
     let mut exponents = p.clone();
     for p in exponents.iter_mut() {
         let mut borrow = 2;
@@ -158,7 +158,8 @@ struct Task<'a> {
     attempt: u64,
     /// The number of the next window.
     window: u64,
-    open: Option<Open>,
+    /// Boxed: a task moves from list to list, and each move would leave a copy behind.
+    open: Option<Box<Open>>,
 }
 
 /// A window under search.
@@ -188,7 +189,7 @@ impl Task<'_> {
             self.open = Window::draw(spec, self.stream, id).map(|window| {
                 let mut order = engine.survivors(&window, spec);
                 window.order(&mut order);
-                Open { id, window, order, next: 0 }
+                Box::new(Open { id, window, order, next: 0 })
             });
         }
         Ok(())
@@ -199,7 +200,7 @@ impl Task<'_> {
 struct Passer<'a> {
     at: usize,
     task: Task<'a>,
-    words: Zeroizing<Words>,
+    words: Prime,
 }
 
 struct Search<'a, E> {
@@ -208,12 +209,12 @@ struct Search<'a, E> {
     queue: VecDeque<(usize, Task<'a>)>,
     active: Vec<(usize, Task<'a>)>,
     passers: Vec<Passer<'a>>,
-    found: Vec<Option<Result<Zeroizing<Words>>>>,
+    found: Vec<Option<Result<Prime>>>,
 }
 
 impl<'a, E: Engine> Search<'a, E> {
     /// The prime of each task.
-    fn run(engine: &'a E, spec: &'a KeySpec, tasks: Vec<Task<'a>>) -> Vec<Result<Zeroizing<Words>>> {
+    fn run(engine: &'a E, spec: &'a KeySpec, tasks: Vec<Task<'a>>) -> Vec<Result<Prime>> {
         let found = tasks.iter().map(|_| None).collect();
         let queue = tasks.into_iter().enumerate().collect();
         let mut search = Self { engine, spec, queue, active: Vec::new(), passers: Vec::new(), found };
@@ -262,12 +263,14 @@ impl<'a, E: Engine> Search<'a, E> {
         for (slot, (at, mut task)) in std::mem::take(&mut self.active).into_iter().enumerate() {
             let tested = (slot..LANES).step_by(tasks).take_while(|lane| used[*lane]);
             let hit = tested.clone().position(|lane| passed >> lane & 1 == 1);
-            let words = Zeroizing::new(hit.map_or([0; WORDS], |ahead| lanes[slot + ahead * tasks]));
             if let Some(open) = &mut task.open {
                 open.next += hit.unwrap_or_else(|| tested.count());
             }
             match hit {
-                Some(_) => self.passers.push(Passer { at, task, words }),
+                Some(ahead) => {
+                    let words = Box::new(Zeroizing::new(lanes[slot + ahead * tasks]));
+                    self.passers.push(Passer { at, task, words });
+                }
                 None => still_active.push((at, task)),
             }
         }
@@ -299,7 +302,7 @@ impl<'a, E: Engine> Search<'a, E> {
             let which: Vec<usize> = (0..LANES).map(|lane| test(lane).1).collect();
             let bases = Zeroizing::new(std::array::from_fn(|lane| *test(lane).2));
             if moduli.as_ref().is_none_or(|(held, ..)| *held != which) {
-                let words = Zeroizing::new(std::array::from_fn(|lane| *passers[which[lane]].words));
+                let words = Zeroizing::new(std::array::from_fn(|lane| **passers[which[lane]].words));
                 moduli = Some((which.clone(), engine.moduli(&words)));
             }
             let Some((_, arithmetic)) = &moduli else { continue };

@@ -217,7 +217,7 @@ impl<const N: usize> Drop for Crt<N> {
 }
 
 /// The lowest `N` words of a big-endian number.
-fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
+pub(super) fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
     let mut out = [0; N];
     for (word, chunk) in out.iter_mut().zip(bytes.rchunks(8)) {
         *word = chunk.iter().fold(0, |w, b| w << 8 | u64::from(*b));

@@ -132,10 +132,13 @@ pub(super) fn run<J, T, R>(
     mut group: impl FnMut(Resolved, &[(usize, T)]) -> Result<Vec<Result<R>>>,
 ) -> Result<Vec<Result<R>>> {
     let mut answers = Answers::new(jobs.len());
+    // Each with room for all jobs: a list that grows leaves copies of its items behind.
     let mut groups: Groups<T> = BTreeMap::new();
     for (number, job) in jobs.iter().enumerate() {
         match prepare(job) {
-            Ok((key, item)) => groups.entry(key).or_default().push((number, item)),
+            Ok((key, item)) => {
+                groups.entry(key).or_insert_with(|| Vec::with_capacity(jobs.len())).push((number, item))
+            }
             Err(e) => answers.fail([number], &e)?,
         }
     }

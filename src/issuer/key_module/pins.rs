@@ -31,11 +31,11 @@ pub(super) fn natural<'a, S: KeySource, J>(
             let job = job_of(job);
             let key = keys.resolve_tdes(job.key, &[KeyUse::Pvk]).at("natural PIN")?;
             let table = DecimalizationTable::new(*job.decimalization).at("natural PIN")?;
-            Ok((key, (job.validation_data, table, job.pin_len)))
+            Ok((key, (Zeroizing::new(job.validation_data), table, job.pin_len)))
         },
         |key, members| {
             let mut data = Zeroizing::new(Vec::with_capacity(members.len().saturating_mul(8)));
-            members.iter().for_each(|(_, (v, ..))| data.extend_from_slice(v));
+            members.iter().for_each(|(_, (v, ..))| data.extend_from_slice(v.as_slice()));
             source.encrypt_ecb(key.key, &mut data)?;
             let blocks = data.as_chunks::<8>().0.iter().zip(members);
             Ok(blocks

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::crypto::hash::sha1;
 use crate::crypto::mac::equal;
 use crate::crypto::rsa::RsaPublic;
@@ -21,7 +23,7 @@ const TAIL: usize = 21;
 /// Holds card data (the PAN of an ICC certificate): Debug tells lengths only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignBlock {
-    block: Vec<u8>,
+    block: Zeroizing<Vec<u8>>,
     remainder: Vec<u8>,
 }
 
@@ -43,7 +45,7 @@ impl SignBlock {
     /// # Errors
     /// [`ErrorKind::Crypto`] if it differs in any byte.
     pub fn confirm(&self, signer: &RsaPublic, signature: &[u8]) -> Result<()> {
-        if equal(&signer.apply(signature)?, &self.block) {
+        if equal(&Zeroizing::new(signer.apply(signature)?), &self.block) {
             Ok(())
         } else {
             Err(ErrorKind::Crypto("the signature does not recover to what was signed").into())
@@ -70,7 +72,7 @@ pub(super) fn build(n: usize, head: &[u8], key: &[u8], hashed: &[&[u8]]) -> Resu
         unit: "bytes",
     })?;
     let (inside, remainder) = key.split_at_checked(room).unwrap_or((key, &[]));
-    let mut block = Vec::with_capacity(n);
+    let mut block = Zeroizing::new(Vec::with_capacity(n));
     block.push(HEADER);
     block.extend_from_slice(head);
     block.extend_from_slice(inside);
@@ -85,7 +87,7 @@ pub(super) fn build(n: usize, head: &[u8], key: &[u8], hashed: &[&[u8]]) -> Resu
 /// A recovered frame: header, trailer and format are right, the hash is not yet checked.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Frame {
-    block: Vec<u8>,
+    block: Zeroizing<Vec<u8>>,
 }
 
 impl Frame {
@@ -95,7 +97,7 @@ impl Frame {
     /// [`ErrorKind::Length`] unless it is as long as the modulus, [`ErrorKind::Crypto`] if header, trailer or format
     /// are wrong.
     pub(super) fn recover(signer: &RsaPublic, signature: &[u8], format: u8) -> Result<Self> {
-        let block = signer.apply(signature)?;
+        let block = Zeroizing::new(signer.apply(signature)?);
         match *block.as_slice() {
             [HEADER, found, .., TRAILER] if found == format && block.len() > TAIL => Ok(Self { block }),
             _ => Err(ErrorKind::Crypto("header, trailer or format of the recovered data are wrong").into()),

@@ -86,7 +86,7 @@ pub(crate) fn key_certificate_block(
     super::check_public_key(issuer.modulus(), issuer.exponent()).at("issuer public key")?;
     super::check_public_key(key.modulus(), key.exponent()).at("ICC public key")?;
     super::check_modulus_order(issuer, key).at("ICC public key")?;
-    let mut head = Vec::with_capacity(20);
+    let mut head = Zeroizing::new(Vec::with_capacity(20));
     head.push(FORMAT);
     head.extend_from_slice(pan);
     head.extend_from_slice(&expiry.mmyy_bcd());

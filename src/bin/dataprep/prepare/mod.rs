@@ -21,6 +21,7 @@ use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rng::Seed;
 use emv_dataprep::output::{Manifest, Sealer};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
+use emv_dataprep::profile::Environment;
 use emv_dataprep::store::Store;
 use emv_dataprep::store::audit::{Event, Text};
 
@@ -29,7 +30,7 @@ use crate::issuer_dir::IssuerDir;
 use crate::journal::{self, Journal};
 use crate::pool::PoolKeys;
 use crate::progress::{self, Ticker};
-use crate::{production, self_test, terminal};
+use crate::{hardening, production, self_test, terminal};
 
 pub use args::Args;
 use once::{ledger, tags};
@@ -93,6 +94,9 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     let dir = IssuerDir::load(&args.issuer)?;
     production::admit_prepare(&dir, args)?;
     resume::named(args, &dir, operator.as_ref())?;
+    if dir.issuer.environment() == Environment::Production {
+        hardening::tell_what_is_missing();
+    }
     let resume = if args.resume { Resume::Yes } else { Resume::No };
     batch::check_folder(&args.out, &Store::default(), resume)?;
     let keys = dir.open_keys(backend)?;
