@@ -7,7 +7,7 @@ use crate::crypto::hash::sha256;
 use crate::output::report::{Causes, Envelope, Report, RunRecord};
 use crate::output::{
     AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
-    PoolCounts, RejectedLine,
+    PoolCounts, RejectedLine, Verification,
 };
 use crate::store::FileWriter;
 
@@ -102,16 +102,14 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
     let OpenJob { job, layout, store, .. } = open;
     let input = hex_upper(&digest);
     let beyond = record_numbers(open)?.iter().any(|n| n.0 >= blocks);
-    if beyond || job.input.as_ref().is_some_and(|known| *known != input) {
-        return Err(BatchError::Refused(
-            "the batch in this folder was started with another input, or the input changed while it was read"
-                .to_owned(),
-        ));
+    if beyond || !job.may_have_read(&digest) {
+        return Err(super::run::other_input());
     }
     let mut status = Assembly::start(open, Layout::STATUS)?;
     let mut rejected = Assembly::start(open, Layout::REJECTED)?;
     let mut counts = Counts::default();
     let mut pool = PoolCounts::default();
+    let mut verification: Option<Verification> = None;
     let mut files = Vec::new();
     let mut causes = Causes::default();
     let mut by_profile: BTreeMap<String, u64> = BTreeMap::new();
@@ -121,6 +119,9 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
             .ok_or(BatchError::Internal("a block was not committed"))?;
         counts.add(&record.counts);
         pool.add(record.pool);
+        if let Some(part) = &record.verification {
+            verification.get_or_insert_default().add(part);
+        }
         status.add(&part(open, &record, &record.status)?, record.status.cards)?;
         let lines = part(open, &record, &record.rejected)?;
         tell_causes(&mut causes, &lines)?;
@@ -163,6 +164,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
         by_destination: &by_destination(&files),
         by_profile: &by_profile,
         pool,
+        verification: verification.as_ref(),
         keys: &facts.keys,
         causes: &causes,
         run: &ended.run,
@@ -192,6 +194,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended, facts: &Facts) -> Result<Man
         counts,
         // A batch that was completed without its pool says what it took from it before.
         pool: (facts.keys_from == KeysFrom::Pool || pool.used > 0).then_some(pool),
+        verification,
         files,
         audit: facts.audit.clone(),
         manifest_sha256: String::new(),

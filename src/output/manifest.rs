@@ -7,6 +7,8 @@ use crate::crypto::ed25519::{Ed25519Private, Ed25519Public};
 use crate::crypto::hash::sha256;
 use crate::error::{ErrorKind, Result};
 
+use super::Verification;
+
 /// Value of the member `format`.
 pub const MANIFEST_FORMAT: &str = "emv-dataprep/batch/1";
 
@@ -40,6 +42,9 @@ pub struct Manifest {
     /// RSA keys of the prepared cards; absent when the batch used no pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolCounts>,
+    /// What the second witness found while the batch was prepared; absent when nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// Every file of the batch but this one.
     pub files: Vec<FileRecord>,
     /// How many entries the audit log had before the manifest was written, and the digest of the last.
@@ -275,6 +280,7 @@ mod tests {
             seed_commitment: None,
             counts,
             pool: Some(PoolCounts { used: 3, fresh: 1 }),
+            verification: None,
             files: vec![FileRecord { path: "status.jsonl".into(), sha256: "02".into(), bytes: 9, cards: 6 }],
             audit: AuditRecord { entries: 1, sha256: "03".into() },
             manifest_sha256: String::new(),

@@ -16,6 +16,7 @@ mod recipients;
 pub mod report;
 mod seal;
 mod status;
+mod verification;
 
 pub use card_line::{CARD_FORMAT, MAILER_FORMAT, RETURN_FORMAT, card_line, mailer_line, return_line};
 pub use manifest::{
@@ -26,3 +27,4 @@ pub use reader::CardLine;
 pub use recipients::{Opened, Recipients, open, recipient};
 pub use seal::{Form, Label, Sealer, Sheet, seal};
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};
+pub use verification::{CheckCounts, CheckResult, Verification};

@@ -7,6 +7,7 @@ use super::identifier::{self, Identifiers};
 use super::issuer_file::{LedgerConfig, SecretFile};
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
+use super::verify_file::VerifyCards;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
 use crate::card::CardDate;
 use crate::crypto::ed25519::Ed25519Public;
@@ -45,6 +46,7 @@ pub struct Issuer {
     pub(super) secrets: Vec<SecretFile>,
     pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
+    pub(super) verify: VerifyCards,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
@@ -96,6 +98,12 @@ impl Issuer {
     #[must_use]
     pub const fn ledger(&self) -> &LedgerConfig {
         &self.ledger
+    }
+
+    /// Which cards are read back while a batch is prepared.
+    #[must_use]
+    pub const fn verify(&self) -> VerifyCards {
+        self.verify
     }
 
     /// The product of this `cardProductId`.

@@ -9,6 +9,7 @@ use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig
 use super::finding::Source;
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use super::verify_file::{self, VerifyCards};
 use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
 use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
@@ -73,6 +74,7 @@ pub(super) struct IssuerFile {
     pub(super) secrets: Vec<SecretFile>,
     pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
+    pub(super) verify: VerifyCards,
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
@@ -98,6 +100,7 @@ struct File {
     #[serde(default)]
     accept: Vec<Spanned<String>>,
     ledger: Option<Spanned<RawLedger>>,
+    verify: Option<Spanned<String>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
     #[serde(default)]
@@ -279,6 +282,7 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         secrets,
         signing_public_key,
         ledger,
+        verify: verify_file::read(source, file.verify.as_ref()),
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,
     })

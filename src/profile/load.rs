@@ -100,6 +100,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         secrets: main.secrets,
         signing_public_key: main.signing_public_key,
         ledger: main.ledger,
+        verify: main.verify,
         accepted: main.accepted,
         identifiers: main.identifiers,
         pool: main.pool,

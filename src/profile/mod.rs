@@ -22,6 +22,7 @@ mod product_file;
 mod profile_file;
 mod track;
 mod value;
+mod verify_file;
 mod widest;
 
 pub use card_profile::{
@@ -38,3 +39,4 @@ pub use oda_file::{OdaCertificate, OdaKey};
 pub use product::{ExpiryOrder, Ibm3624, NameOrder, PinPolicy, PinVerification, PrintField, Product};
 pub use track::{Discretionary, Part, Track3Part, TrackTemplate};
 pub use value::{CardSource, CardValues, Piece, ValueSpec};
+pub use verify_file::VerifyCards;

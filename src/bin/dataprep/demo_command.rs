@@ -58,6 +58,7 @@ pub fn run(args: &Args) -> Done {
         out: folder.out(),
         issuer: folder.issuer(),
         keys: keys.clone(),
+        sample: None,
         json: false,
     })?;
     for failure in tally.failures().iter().take(10) {

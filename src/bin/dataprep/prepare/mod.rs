@@ -4,6 +4,7 @@ mod args;
 mod once;
 mod orders;
 mod start;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use once::{ledger, tags};
 use orders::source;
 pub use start::Start;
 use start::clock;
+use witness::Verified;
 
 /// Positions in a block when nobody says otherwise.
 const BLOCK: u64 = 1000;
@@ -66,6 +68,9 @@ pub fn run(args: &Args) -> Done {
     }
     if counts.repeated > 0 {
         terminal::say(&format!("  {} were prepared by an earlier batch", counts.repeated));
+    }
+    if let Some(found) = &manifest.verification {
+        terminal::say(&format!("  {} cards read back, {} failed", found.cards, found.failed));
     }
     if counts.rejected > 0 {
         terminal::say(&format!("see {}", args.out.join(Layout::REJECTED).display()));
@@ -193,6 +198,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
             .map_or_else(|| FirstSerial::of_batch(&job.job.batch), FirstSerial::of_seed),
         tags,
     };
+    let read_back = witness::facts(args, &dir, &job.job.started)?;
     let ticker = Ticker::new(args.progress.unwrap_or_else(progress::Form::fitting), length);
     let settings = Settings {
         threads: args.threads.map_or(0, usize::from),
@@ -211,7 +217,11 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         signer: dir.signing_key()?,
         now: Box::new(clock),
     };
-    let manifest = batch::run(&job, &cards, Input::new(source, size)?, &settings, &facts);
+    let input = Input::new(source, size)?;
+    let manifest = match read_back {
+        Some(witness) => batch::run(&job, &Verified { cards, facts: witness }, input, &settings, &facts),
+        None => batch::run(&job, &cards, input, &settings, &facts),
+    };
     ticker.end();
     supply.close();
     match manifest {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use emv_dataprep::card::CardDate;
 use emv_dataprep::issuer::DerivationOption;
 use emv_dataprep::keys::{CvvKind, KeyUse, tr31};
-use emv_dataprep::output::Manifest;
 use emv_dataprep::profile::{DgiContent, Discretionary, ExpiryOrder, Part};
 use emv_dataprep::secret::Secret;
 use emv_dataprep::verify::{self, CaPublicKey, CardContext, CardLine, Derivation, Keys};
@@ -23,8 +22,8 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Keys of a test issuer are unwrapped; of any other only the public ones are used.
-    pub fn new(dir: &'a IssuerDir, manifest: &Manifest) -> Result<Self, Failure> {
+    /// For a batch that was started at this time. Keys of a test issuer are unwrapped; of any other only the public ones are used.
+    pub fn new(dir: &'a IssuerDir, started: &str) -> Result<Self, Failure> {
         let mut keys = Keys::default();
         let mut wrapping = BTreeMap::new();
         if dir.is_test() {
@@ -58,7 +57,7 @@ impl<'a> Facts<'a> {
                 expires: None,
             });
         }
-        Ok(Self { dir, today: Start::read(&manifest.started)?.today, wrapping, keys })
+        Ok(Self { dir, today: Start::read(started)?.today, wrapping, keys })
     }
 
     /// What the card's product and profile say.
