@@ -1,7 +1,13 @@
 //! Real disks that fail: full at every size, without inodes, read-only; inputs that vanish or never end.
 //!
 //! Small file systems are mounted where that is permitted; in CI, as root, it must be.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod cli_support;
 
