@@ -9,7 +9,7 @@ use emv_dataprep::verify::{
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::Holders;
 use super::context::Facts;
@@ -57,6 +57,14 @@ impl Beside {
         if let Some(reference) = text_of(&record, "reference") {
             self.mailers.insert(reference.to_owned(), record);
         }
+    }
+}
+
+impl Drop for Beside {
+    /// Wiped: a return has the PVV, a mailer the PIN block.
+    fn drop(&mut self) {
+        let records = self.returns.values_mut().chain(self.mailers.values_mut());
+        records.flat_map(|record| record.values_mut()).for_each(wipe);
     }
 }
 
@@ -264,6 +272,16 @@ impl Witness<'_> {
         }
         tally.add_batch_check("envelope", &file.path, Outcome::Passed);
         Ok(Some(text))
+    }
+}
+
+/// Overwrites every text below.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
