@@ -84,43 +84,79 @@ fn opened(demo: &Demo, out: &Path, folder: &str) -> Vec<serde_json::Value> {
     lines
 }
 
-/// With fresh random numbers for every attempt: cards, mailers and returns of a block come from one of them. The
-/// witness compares the PIN of the card with the mailer's and the PVV of the return.
+/// With fresh random numbers for every attempt, and through a ledger: cards, mailers and returns of a block come from one
+/// attempt. The witness compares the PIN of the card with the mailer's and the PVV of the return.
 #[test]
 fn a_killed_batch_mixes_no_attempts() {
     let demo = demo();
     let folder = tempfile::tempdir().unwrap();
     let orders = demo.orders(150, folder.path());
-    let out = folder.path().join("out");
-    let command = || demo.prepare_unseeded(&orders, &out, &["--block", "10", "--resume"]);
     let begun = Instant::now();
     expect(0, &mut demo.prepare_unseeded(&orders, &folder.path().join("calm"), &["--block", "10"]));
-    for after in instants(9, begun.elapsed()).take(6) {
-        killed(&mut command(), after);
-    }
-    expect(0, &mut command());
-    let report = expect(0, demo.verify(&out).arg("--json"));
-    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
-    for check in ["pin-mailer", "pvv", "issuer-return", "one-outcome", "known-file"] {
-        assert!(report["checks"][check]["passed"].as_u64().unwrap() > 0, "{check}");
-    }
-    // Each certificate serial and modulus stands once: no RSA key is used twice.
-    let mut moduli: BTreeMap<String, u64> = BTreeMap::new();
-    for card in opened(demo, &out, "prepared") {
-        let position = card["position"].as_u64().unwrap();
-        for application in card["chip"]["applications"].as_array().unwrap() {
-            for dgi in application["dgis"].as_array().unwrap() {
-                // A prime under the transport key: equal primes are equal cryptograms there.
-                if dgi["dgi"] == "8205" {
-                    let before = moduli.insert(dgi["value"].to_string(), position);
-                    assert!(before.is_none_or(|p| p == position), "positions {before:?} and {position}");
+    let mut whole = begun.elapsed();
+    let (wanted, jobs) = wanted();
+    // A prime under the transport key: equal primes are equal cryptograms there. Over all jobs and all that was killed.
+    let mut primes: BTreeMap<String, (u32, u64)> = BTreeMap::new();
+    for job in 0..jobs {
+        let out = folder.path().join(format!("job-{job}"));
+        let ledger = folder.path().join(format!("ledger-{job}.sqlite"));
+        let command = |out: &Path, more: &[&str]| {
+            let mut command = demo.prepare_unseeded(&orders, out, &["--block", "10"]);
+            command.arg("--ledger").arg(&ledger).args(more);
+            command
+        };
+        let mut kills = 0;
+        for after in instants(u64::from(job) + 9, Duration::from_secs(1)) {
+            if kills == wanted.div_ceil(jobs) {
+                break;
+            }
+            if killed(&mut command(&out, &["--resume"]), whole.mul_f64(after.as_secs_f64())) {
+                kills += 1;
+            } else {
+                // It was done: with its output and its ledger gone the next kills meet a new batch, and sooner.
+                whole = whole.mul_f64(0.9).max(Duration::from_millis(5));
+                expect(0, &mut command(&out, &["--resume"]));
+                std::fs::remove_dir_all(&out).unwrap();
+                for end in ["", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(folder.path().join(format!("ledger-{job}.sqlite{end}")));
                 }
             }
         }
+        expect(0, &mut command(&out, &["--resume"]));
+        let report = expect(0, demo.verify(&out).arg("--json"));
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        for check in ["pin-mailer", "pvv", "issuer-return", "one-outcome", "known-file", "card-key-unique"] {
+            assert!(report["checks"][check]["passed"].as_u64().unwrap() > 0, "job {job}: {check}");
+        }
+        // No RSA key is used twice.
+        let mut found = 0;
+        for card in opened(demo, &out, "prepared") {
+            let position = card["position"].as_u64().unwrap();
+            for application in card["chip"]["applications"].as_array().unwrap() {
+                for dgi in application["dgis"].as_array().unwrap() {
+                    // PC2 has a transport key for each block, under which equal primes would not be equal.
+                    if dgi["dgi"] == "8205" && card["destination"] != "PC2" {
+                        found += 1;
+                        let before = primes.insert(dgi["value"].to_string(), (job, position));
+                        assert!(
+                            before.is_none_or(|b| b == (job, position)),
+                            "{before:?} and {job}, {position}"
+                        );
+                    }
+                }
+            }
+        }
+        assert!(found > 50, "{found}");
+        assert_eq!(opened(demo, &out, "issuer-return").len(), 150);
+        // The ledger knows every card, once.
+        let again = folder.path().join(format!("again-{job}"));
+        let manifest = expect(0, &mut command(&again, &["--json"]));
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let counts = &manifest["counts"];
+        assert_eq!((&counts["repeated"], &counts["prepared"]), (&150.into(), &0.into()), "job {job}");
+        std::fs::remove_dir_all(&again).unwrap();
+        std::fs::remove_dir_all(&out).unwrap();
     }
-    assert!(moduli.len() > 50, "{}", moduli.len());
-    let returns = opened(demo, &out, "issuer-return");
-    assert_eq!(returns.len(), 150);
 }
 
 #[test]

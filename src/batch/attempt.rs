@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 use crate::bytes::hex_upper;
+use crate::card::CardId;
 use crate::crypto::rng::Seed;
-use crate::output::{Counts, FileRecord, Form, OrderOutcome, PoolCounts, Sealer, Sheet};
+use crate::output::{Counts, FileRecord, Form, OrderOutcome, PoolCounts, Sealer, Sheet, Verification};
 use crate::profile::{Channel, DestinationId};
 use crate::store::Store;
 
@@ -23,6 +24,8 @@ pub(super) struct Frame<'a> {
     pub(super) sealer: Option<&'a dyn Sealer>,
     pub(super) issuer_return: &'a DestinationId,
     pub(super) gate: Option<&'a WeakKeyGate<'a>>,
+    pub(super) verification: Option<&'a Verification>,
+    pub(super) places: &'a [(u64, CardId)],
 }
 
 /// A file of a block before it is written.
@@ -137,8 +140,10 @@ pub(super) fn commit(
         block: number.0,
         attempt: name,
         input,
+        places: frame.places.iter().map(|(position, id)| (*position, id.to_string())).collect(),
         counts: count(outcomes),
         pool: pool_counts(outcomes),
+        verification: frame.verification.cloned(),
         by_profile: by_profile(outcomes),
         files,
         status,

@@ -7,7 +7,7 @@ use crate::crypto::hash::sha256;
 use crate::output::report::{Causes, Envelope, Report, RunRecord};
 use crate::output::{
     AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
-    PoolCounts, RejectedLine, Trust,
+    PoolCounts, RejectedLine, Trust, Verification,
 };
 use crate::store::FileWriter;
 
@@ -110,16 +110,14 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
     let OpenJob { job, layout, store, .. } = open;
     let input = hex_upper(&digest);
     let beyond = record_numbers(open)?.iter().any(|n| n.0 >= blocks);
-    if beyond || job.input.as_ref().is_some_and(|known| *known != input) {
-        return Err(BatchError::Refused(
-            "the batch in this folder was started with another input, or the input changed while it was read"
-                .to_owned(),
-        ));
+    if beyond || !job.may_have_read(&digest) {
+        return Err(super::run::other_input());
     }
     let mut status = Assembly::start(open, Layout::STATUS)?;
     let mut rejected = Assembly::start(open, Layout::REJECTED)?;
     let mut counts = Counts::default();
     let mut pool = PoolCounts::default();
+    let mut verification: Option<Verification> = None;
     let mut files = Vec::new();
     let mut causes = Causes::default();
     let mut by_profile: BTreeMap<String, u64> = BTreeMap::new();
@@ -131,6 +129,9 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
         counts.add(&record.counts);
         pool.add(record.pool);
         keys.add(&record)?;
+        if let Some(part) = &record.verification {
+            verification.get_or_insert_default().add(part);
+        }
         status.add(&part(open, &record, &record.status)?, record.status.cards)?;
         let lines = part(open, &record, &record.rejected)?;
         tell_causes(&mut causes, &lines)?;
@@ -183,6 +184,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
         by_profile: &by_profile,
         pool,
         weak_keys,
+        verification: verification.as_ref(),
         keys: &facts.keys,
         causes: &causes,
         run: &ended.run,
@@ -222,6 +224,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
         // A batch that was completed without its pool says what it took from it before.
         pool: (facts.keys_from == KeysFrom::Pool || pool.used > 0).then_some(pool),
         weak_keys,
+        verification,
         files,
         audit: facts.audit.clone(),
         manifest_sha256: String::new(),

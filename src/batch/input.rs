@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
@@ -106,9 +107,13 @@ impl Input {
         })
     }
 
-    /// The next block, or `None` after the last.
-    pub(super) fn next_block(&mut self) -> Result<Option<Block>, BatchError> {
+    /// The next block, or `None` after the last. `stop` is looked at between reads, so that an input without an end, or
+    /// without the end of a line, does not hold a batch that is to stop.
+    pub(super) fn next_block(&mut self, stop: &AtomicBool) -> Result<Option<Block>, BatchError> {
         while self.ready.len() < self.size && !self.ended {
+            if stop.load(Ordering::Relaxed) {
+                return Err(BatchError::Interrupted);
+            }
             self.feed()?;
         }
         if self.ready.is_empty() {
@@ -166,6 +171,11 @@ impl Input {
             return self.text_bytes;
         }
         self.raw.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    /// SHA-256 of the input as it came, once its end has been reached.
+    pub(super) fn whole(&self) -> Option<[u8; 32]> {
+        self.ended.then(|| self.raw.lock().unwrap_or_else(PoisonError::into_inner).digest.digest())
     }
 
     /// How many orders have been seen.
@@ -375,7 +385,7 @@ mod tests {
     fn blocks(bytes: &[u8], step: usize, size: usize) -> Result<(Blocks, [u8; 32]), BatchError> {
         let mut input = Input::new(Box::new(Slow(Cursor::new(bytes.to_vec()), step)), size)?;
         let mut out = Vec::new();
-        while let Some(block) = input.next_block()? {
+        while let Some(block) = input.next_block(&AtomicBool::new(false))? {
             let positions = block.orders.iter().map(RawOrder::position).collect();
             out.push((block.number.0, positions, block.input));
         }

@@ -259,6 +259,11 @@ impl Job {
         }
     }
 
+    /// Whether an input of this digest may be the batch's: when it was not known before it was read, any may.
+    pub(super) fn may_have_read(&self, digest: &[u8; 32]) -> bool {
+        self.input.as_ref().is_none_or(|known| *known == hex_upper(digest))
+    }
+
     fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');

@@ -6,7 +6,7 @@ use crate::card::{CardId, IssuerRequestId};
 use crate::crypto::rng::Seed;
 use crate::error::Result;
 use crate::order::RawOrder;
-use crate::output::PoolCounts;
+use crate::output::{PoolCounts, Verification};
 use crate::prepare::{Rejection, RsaTrace};
 use crate::profile::{Channel, DestinationId};
 use crate::store::ledger::Claim;
@@ -104,6 +104,12 @@ pub trait Pipeline: Sync {
         block: &Self::Block,
         requests: &[Self::Request],
     ) -> Result<Vec<Result<Made, Rejection>>>;
+
+    /// What a second witness found on the cards that were prepared for this block; none when nobody looks.
+    fn verification(&self, block: &Self::Block) -> Option<Verification> {
+        let _ = block;
+        None
+    }
 
     /// Where the issuer return goes.
     fn issuer_return(&self) -> &DestinationId;

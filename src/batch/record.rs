@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::BatchError;
+use crate::card::CardId;
 use crate::error::{ErrorKind, Result};
-use crate::output::{Counts, FileRecord, PoolCounts};
+use crate::output::{Counts, FileRecord, PoolCounts, Verification};
 
 use super::KeysPart;
 
@@ -22,11 +24,17 @@ pub struct BlockRecord {
     pub attempt: String,
     /// Running digest of the input up to the end of the block.
     pub input: String,
+    /// Places on shared carriers that its orders name, by position.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<u64, String>,
     /// Counts of the block.
     pub counts: Counts,
     /// Where the RSA keys of its cards come from.
     #[serde(default)]
     pub pool: PoolCounts,
+    /// What the second witness found on its cards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// Its cards by profile.
     #[serde(default)]
     pub by_profile: BTreeMap<String, u64>,
@@ -48,8 +56,10 @@ pub(super) struct Parts {
     pub(super) block: u64,
     pub(super) attempt: String,
     pub(super) input: String,
+    pub(super) places: BTreeMap<u64, String>,
     pub(super) counts: Counts,
     pub(super) pool: PoolCounts,
+    pub(super) verification: Option<Verification>,
     pub(super) by_profile: BTreeMap<String, u64>,
     pub(super) files: Vec<FileRecord>,
     pub(super) status: FileRecord,
@@ -59,22 +69,44 @@ pub(super) struct Parts {
 
 impl BlockRecord {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { batch, block, attempt, input, counts, pool, by_profile, files, status, rejected, keys } =
-            parts;
+        let Parts {
+            batch,
+            block,
+            attempt,
+            input,
+            places,
+            counts,
+            pool,
+            verification,
+            by_profile,
+            files,
+            status,
+            rejected,
+            keys,
+        } = parts;
         Self {
             format: FORMAT.to_owned(),
             batch,
             block,
             attempt,
             input,
+            places,
             counts,
             pool,
+            verification,
             by_profile,
             files,
             status,
             rejected,
             keys,
         }
+    }
+
+    /// The places on shared carriers, read back: a block that is committed need not be parsed again.
+    pub(super) fn places(&self) -> std::result::Result<Vec<(u64, CardId)>, BatchError> {
+        let place = |(position, id): (&u64, &String)| Some((*position, id.parse().ok()?));
+        let places: Option<Vec<_>> = self.places.iter().map(place).collect();
+        places.ok_or_else(|| BatchError::Refused("a committed record cannot be read".to_owned()))
     }
 
     /// The record as it is written.

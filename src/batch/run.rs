@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::card::CardId;
 use crate::crypto::rng::Seed;
 use crate::output::report::Step;
-use crate::output::{Counts, Manifest, OrderOutcome, Sealer, StatusLine};
+use crate::output::{Counts, Manifest, OrderOutcome, Sealer, StatusLine, Verification};
 use crate::prepare::Rejection;
 use crate::store::ledger::{Claim, Ledger, Verdict};
 
@@ -125,7 +125,12 @@ pub fn run<P: Pipeline>(
                 shared.fail(BatchError::Interrupted);
                 break;
             }
-            match input.next_block() {
+            match input.next_block(settings.stop) {
+                // What came last may be half an order.
+                Ok(Some(_)) if input.whole().is_some_and(|whole| !job.job.may_have_read(&whole)) => {
+                    shared.fail(other_input());
+                    break;
+                }
                 Ok(Some(block)) => {
                     blocks = blocks.saturating_add(1);
                     if sender.send(block).is_err() {
@@ -194,15 +199,11 @@ impl<P: Pipeline> Shared<'_, P> {
         let OpenJob { job, layout, store, .. } = self.job;
         if let Some(record) = attempt::read_record(store, layout, &job.batch, block.number)? {
             if record.input != block.input || record.counts.orders != block.orders.len() as u64 {
-                return Err(BatchError::Refused(
-                    "the batch in this folder was started with another input".to_owned(),
-                ));
+                return Err(other_input());
             }
             let ids = self.committed_ids(&record)?;
             let ids = ids.iter().map(|(position, id)| (*position, id));
-            let parsed: Parsed<P::Request> =
-                self.pool.install(|| block.orders.par_iter().map(|o| self.parse(o)).collect());
-            let places = self.places(&parsed);
+            let places = record.places()?;
             self.turns.take(block.number, |seen| {
                 seen.block(ids)?;
                 seen.block(places.iter().map(|(position, place)| (*position, place)))
@@ -225,9 +226,10 @@ impl<P: Pipeline> Shared<'_, P> {
             let claims =
                 claims.into_iter().filter(|c| !ids.contains(&c.position) && !places.contains(&c.position));
             let known = self.reserve(block.number, &claims.collect::<Vec<_>>())?;
-            Ok(Used { ids, places, known })
+            Ok(Used { ids, places, known, taken: Vec::new() })
         };
-        let used = watch.step(Step::OnceOnly, || self.turns.take(block.number, once))?;
+        let mut used = watch.step(Step::OnceOnly, || self.turns.take(block.number, once))?;
+        used.taken = places;
 
         let fresh;
         let seed = match self.settings.seed {
@@ -237,7 +239,7 @@ impl<P: Pipeline> Shared<'_, P> {
                 &fresh
             }
         };
-        let outcomes = watch
+        let (outcomes, verification) = watch
             .step(Step::Prepare, || self.pool.install(|| self.prepare(block.number, seed, parsed, &used)))?;
         let frame = Frame {
             store,
@@ -246,6 +248,8 @@ impl<P: Pipeline> Shared<'_, P> {
             sealer: self.settings.sealer,
             issuer_return: self.pipeline.issuer_return(),
             gate: self.settings.gate,
+            verification: verification.as_ref(),
+            places: &used.taken,
         };
         let write = || attempt::commit(&frame, block.number, block.input, seed, &outcomes);
         let record = watch.step(Step::Write, write)?;
@@ -329,7 +333,7 @@ impl<P: Pipeline> Shared<'_, P> {
         seed: &Seed,
         parsed: Parsed<P::Request>,
         used: &Used,
-    ) -> Result<Vec<Outcome>, BatchError> {
+    ) -> Result<(Vec<Outcome>, Option<Verification>), BatchError> {
         let keys = self.pipeline.begin(seed, number).map_err(BatchError::Lost)?;
         let mut chunks = Vec::new();
         let mut rest = parsed.into_iter().peekable();
@@ -338,7 +342,7 @@ impl<P: Pipeline> Shared<'_, P> {
         }
         let done: Result<Vec<Vec<Outcome>>, BatchError> =
             chunks.into_par_iter().map(|chunk| self.chunk(seed, &keys, chunk, used)).collect();
-        Ok(done?.into_iter().flatten().collect())
+        Ok((done?.into_iter().flatten().collect(), self.pipeline.verification(&keys)))
     }
 
     fn chunk(
@@ -462,6 +466,14 @@ fn known_before(verdict: Verdict) -> Option<Rejection> {
     }
 }
 
+/// The input is not the one of the batch, or not any more.
+pub(super) fn other_input() -> BatchError {
+    BatchError::Refused(
+        "the batch in this folder was started with another input, or the input changed while it was read"
+            .to_owned(),
+    )
+}
+
 fn our_fault() -> Rejection {
     Rejection::internal("this order could not be worked on")
 }
@@ -518,4 +530,6 @@ struct Used {
     places: BTreeSet<u64>,
     /// Orders that are not new to the ledger.
     known: BTreeMap<u64, Verdict>,
+    /// Every place on a shared carrier that an order of the block names.
+    taken: Vec<(u64, CardId)>,
 }

@@ -13,18 +13,22 @@ use crate::crypto::hash::sha256;
 use crate::crypto::rng::{Purpose, Seed};
 use crate::error::Result;
 use crate::order::RawOrder;
-use crate::output::{Label, Manifest, PoolCounts, Sealer, StatusLine};
+use crate::output::{CheckResult, Label, Manifest, PoolCounts, Sealer, StatusLine, Verification};
 use crate::prepare::{ErrorCode, Rejection, RsaTrace};
 use crate::profile::{Channel, DestinationId};
 use crate::store::{Disk, DiskFile, OsDisk, Store, StoreError};
 
 mod gate_tests;
+mod machines;
+mod syncs;
 
 const ORDERS: u64 = 23;
 
 /// Lines that carry what they were drawn from; some orders are refused, some panic, some use a cardId again.
 struct Fake {
     home: DestinationId,
+    /// Whether a second witness counts cards.
+    witness: bool,
     /// Told before each chunk: lets a test stop the batch in the middle.
     on_chunk: Box<dyn Fn() + Sync>,
     /// What the card at a position leaves of its RSA keys.
@@ -33,13 +37,18 @@ struct Fake {
 
 impl Fake {
     fn new() -> Self {
-        Self { home: "HOST".parse().unwrap(), on_chunk: Box::new(|| ()), rsa: Box::new(|_| Vec::new()) }
+        Self {
+            home: "HOST".parse().unwrap(),
+            witness: false,
+            on_chunk: Box::new(|| ()),
+            rsa: Box::new(|_| Vec::new()),
+        }
     }
 }
 
 impl Pipeline for Fake {
     type Request = u64;
-    type Block = u64;
+    type Block = (u64, std::sync::Mutex<Verification>);
 
     fn parse(&self, order: &RawOrder) -> (Head, Result<u64, Rejection>) {
         let position = order.position();
@@ -56,11 +65,21 @@ impl Pipeline for Fake {
         (head, if bad { Err(Rejection::value("cardData.pan", "bad")) } else { Ok(position) })
     }
 
-    fn begin(&self, _: &Seed, block: BlockNumber) -> Result<u64> {
-        Ok(block.0)
+    fn carrier_place(&self, position: &u64) -> Option<crate::card::CardId> {
+        // Two orders for one place, in blocks that lie apart.
+        matches!(position, 4 | 18).then(|| "place-1".parse().unwrap())
     }
 
-    fn prepare(&self, seed: &Seed, _: &u64, requests: &[u64]) -> Result<Vec<Result<Made, Rejection>>> {
+    fn begin(&self, _: &Seed, block: BlockNumber) -> Result<Self::Block> {
+        Ok((block.0, std::sync::Mutex::default()))
+    }
+
+    fn prepare(
+        &self,
+        seed: &Seed,
+        block: &Self::Block,
+        requests: &[u64],
+    ) -> Result<Vec<Result<Made, Rejection>>> {
         (self.on_chunk)();
         let one = |position: &u64| {
             assert!(position % 11 != 5, "a card that panics, with 4111111111111111 in its message");
@@ -85,7 +104,15 @@ impl Pipeline for Fake {
                 rsa: (self.rsa)(*position),
             })
         };
-        Ok(requests.iter().map(one).collect())
+        let made = requests.iter().map(one).collect();
+        for _ in requests {
+            block.1.lock().unwrap().card([("even", CheckResult::Passed)]);
+        }
+        Ok(made)
+    }
+
+    fn verification(&self, block: &Self::Block) -> Option<Verification> {
+        self.witness.then(|| block.1.lock().unwrap().clone())
     }
 
     fn issuer_return(&self) -> &DestinationId {
@@ -234,6 +261,8 @@ fn every_order_has_one_outcome_and_every_file_its_digest() {
     assert_eq!(code(3), Some("FIELD_INVALID_VALUE"));
     assert_eq!((code(9), lines[8].field.as_deref()), (Some("FIELD_INVALID_VALUE"), Some("cardId")));
     assert_eq!(code(19), Some("FIELD_INVALID_VALUE"));
+    let place = Some("order.cardCarrierConfig.multiCardOrder");
+    assert_eq!((code(18), lines[17].field.as_deref()), (Some("FIELD_INVALID_VALUE"), place));
     assert_eq!((code(5), code(16)), (Some(ErrorCode::InternalError.name()), Some("INTERNAL_ERROR")));
     // A panic takes nobody with it, and nothing of its message is told.
     assert_eq!((code(4), code(6)), (None, None));
@@ -526,4 +555,28 @@ fn an_empty_input_is_a_batch_too() {
     assert_eq!(manifest.counts, crate::output::Counts::default());
     assert_eq!(std::fs::read(folder.path().join("rejected.jsonl")).unwrap(), b"");
     assert_eq!(std::fs::read(folder.path().join("status.jsonl")).unwrap(), b"");
+}
+
+/// What the witness found stands in the records, so a batch that is taken up again forgets none of it.
+#[test]
+fn what_was_read_back_survives_a_resume() {
+    let with_witness = || Fake { witness: true, ..Fake::new() };
+    let folder = fresh();
+    let whole = Run { block: 1, fake: with_witness(), ..Run::new(folder.path()) }.go().unwrap();
+    let found = whole.verification.unwrap();
+    assert_eq!(
+        (found.cards, found.failed, found.checks["even"].passed),
+        (whole.counts.prepared, 0, found.cards)
+    );
+    let folder = fresh();
+    let dead =
+        Run { block: 1, fake: with_witness(), store: failing(200, true), ..Run::new(folder.path()) }.go();
+    assert!(matches!(dead, Err(BatchError::Store(_))), "{dead:?}");
+    let committed = std::fs::read_dir(folder.path().join(".job/records")).unwrap().count();
+    assert!((1..ORDERS as usize).contains(&committed));
+    // The rest without the witness: the manifest tells of the cards that were read.
+    let rest = Run { block: 1, ..Run::new(folder.path()) }.go().unwrap().verification.unwrap();
+    assert!(rest.cards > 0 && rest.cards < found.cards, "{} of {}", rest.cards, found.cards);
+    let folder = fresh();
+    assert_eq!(Run::new(folder.path()).go().unwrap().verification, None);
 }

@@ -9,6 +9,8 @@ use crate::error::{ErrorKind, Result};
 use crate::output::OfficersRecord;
 use crate::output::WeakKeys;
 
+use super::Verification;
+
 /// Value of the member `format`.
 pub const MANIFEST_FORMAT: &str = "emv-dataprep/batch/1";
 
@@ -57,6 +59,9 @@ pub struct Manifest {
     /// What the search for weak RSA keys looked at; absent when there was no RSA key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weak_keys: Option<WeakKeys>,
+    /// What the second witness found while the batch was prepared; absent when nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// Every file of the batch but this one.
     pub files: Vec<FileRecord>,
     /// How many entries the audit log had before the manifest was written, and the digest of the last.
@@ -309,6 +314,7 @@ mod tests {
             counts,
             pool: Some(PoolCounts { used: 3, fresh: 1 }),
             weak_keys: Some(WeakKeys { primes: 4, issuer: 2, pool: 0, history: 6, moduli: 3, repeats: 0 }),
+            verification: None,
             files: vec![FileRecord { path: "status.jsonl".into(), sha256: "02".into(), bytes: 9, cards: 6 }],
             audit: AuditRecord { entries: 1, sha256: "03".into() },
             manifest_sha256: String::new(),

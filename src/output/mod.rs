@@ -19,6 +19,7 @@ mod seal;
 mod sender;
 mod status;
 mod trust;
+mod verification;
 mod weak_keys;
 
 pub use card_line::{
@@ -36,4 +37,5 @@ pub use seal::{Form, Label, Sealer, Sheet, seal};
 pub use sender::Senders;
 pub use status::{DATA_EXCEPTION, OrderOutcome, RejectedLine, StatusLine};
 pub use trust::{OfficersRecord, Trust};
+pub use verification::{CheckCounts, CheckResult, Verification};
 pub use weak_keys::WeakKeys;

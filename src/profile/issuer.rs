@@ -10,6 +10,7 @@ use super::keys_file::{KeyDates, KeyState};
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
 use super::protection_file::Protection;
+use super::verify_file::VerifyCards;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
 use crate::card::CardDate;
 use crate::crypto::ed25519::Ed25519Public;
@@ -50,6 +51,7 @@ pub struct Issuer {
     pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) output_signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
+    pub(super) verify: VerifyCards,
     pub(super) accepted: BTreeSet<String>,
     pub(super) bins: Bins,
     pub(super) sequence: u64,
@@ -114,6 +116,12 @@ impl Issuer {
     #[must_use]
     pub const fn ledger(&self) -> &LedgerConfig {
         &self.ledger
+    }
+
+    /// Which cards are read back while a batch is prepared.
+    #[must_use]
+    pub const fn verify(&self) -> VerifyCards {
+        self.verify
     }
 
     /// The product of this `cardProductId`.

@@ -13,6 +13,7 @@ use super::identifier::Identifiers;
 use super::issuer::Environment;
 use super::production::Risk;
 use super::protection_file::{self, CLEAR_COMPONENTS, Protection, ProtectionSource, RawProtection};
+use super::verify_file::{self, VerifyCards};
 use crate::card::CardDate;
 use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
@@ -82,6 +83,7 @@ pub(super) struct IssuerFile {
     pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) output_signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
+    pub(super) verify: VerifyCards,
     pub(super) accepted: BTreeSet<String>,
     pub(super) bins: Bins,
     pub(super) sequence: u64,
@@ -130,6 +132,7 @@ struct File {
     #[serde(default)]
     sequence: u64,
     ledger: Option<Spanned<RawLedger>>,
+    verify: Option<Spanned<String>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
     #[serde(default)]
@@ -351,6 +354,7 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         ledger,
         bins,
         sequence: file.sequence,
+        verify: verify_file::read(source, file.verify.as_ref()),
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
         identifiers: file.identifiers,
     })

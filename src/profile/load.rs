@@ -111,6 +111,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         signing_public_key: main.signing_public_key,
         output_signing_public_key: main.output_signing_public_key,
         ledger: main.ledger,
+        verify: main.verify,
         accepted: main.accepted,
         bins: main.bins,
         sequence: main.sequence,

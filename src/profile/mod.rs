@@ -28,6 +28,7 @@ mod profile_file;
 mod protection_file;
 mod track;
 mod value;
+mod verify_file;
 mod widest;
 
 pub use card_profile::{
@@ -48,3 +49,4 @@ pub use production::{Guarded, Risk};
 pub use protection_file::{Protection, ProtectionSource};
 pub use track::{Discretionary, Part, Track3Part, TrackTemplate};
 pub use value::{CardSource, CardValues, Piece, ValueSpec};
+pub use verify_file::VerifyCards;

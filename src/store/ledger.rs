@@ -101,6 +101,13 @@ const SCHEMA: &str = "
 ";
 const VERSION: i64 = 1;
 
+/// Bytes of a page. With ten million cards a small one writes a fifth of what the usual 4096 do.
+const PAGE: i64 = 1024;
+
+/// Bytes of pages in memory, and about as many in the write-ahead log before it goes into the database: a page that is
+/// written several times by then goes once.
+const CACHE: i64 = 64 << 20;
+
 impl Ledger {
     /// Opens a ledger, or begins one.
     ///
@@ -111,7 +118,11 @@ impl Ledger {
         let open = || {
             let connection = Connection::open(path)?;
             connection.busy_timeout(std::time::Duration::from_secs(60))?;
+            // A new ledger only: tags come in random order, so each writes a page of its own in both indexes.
+            connection.pragma_update(None, "page_size", PAGE)?;
+            connection.pragma_update(None, "cache_size", -(CACHE / 1024))?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "wal_autocheckpoint", CACHE / PAGE)?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "secure_delete", true)?;
             connection.execute_batch(SCHEMA)?;

@@ -59,6 +59,7 @@ pub fn run(args: &Args) -> Done {
         issuer: folder.issuer(),
         keys: keys.clone(),
         signers: Vec::new(),
+        sample: None,
         json: false,
     })?;
     for failure in tally.failures().iter().take(10) {

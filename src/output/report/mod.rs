@@ -8,6 +8,7 @@ mod causes;
 mod html;
 mod plot;
 mod timeline;
+mod witness;
 
 pub use causes::{Cause, Causes};
 pub use timeline::Timeline;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use crate::prepare::ErrorCode;
 
-use super::{Counts, KeyRecord, PoolCounts, WeakKeys};
+use super::{Counts, KeyRecord, PoolCounts, Verification, WeakKeys};
 use html::{Table, escaped, number, span};
 
 /// A step through which every block goes.
@@ -98,6 +99,8 @@ pub struct Report<'a> {
     pub pool: PoolCounts,
     /// What the search for weak RSA keys looked at.
     pub weak_keys: Option<WeakKeys>,
+    /// What the second witness found, when it was asked.
+    pub verification: Option<&'a Verification>,
     /// Every key that was loaded.
     pub keys: &'a [KeyRecord],
     /// Why orders were rejected.
@@ -152,6 +155,7 @@ impl Report<'_> {
         self.next(&mut out);
         self.rejections(&mut out);
         self.cards(&mut out);
+        witness::section(self, &mut out);
         self.time(&mut out);
         self.keys(&mut out);
         out.push_str(&format!(
@@ -208,11 +212,7 @@ impl Report<'_> {
             ));
         }
         if prepared > 0 {
-            out.push_str(
-                "<li>This page says what was made. That each card works is shown by the second witness, before the \
-                 files leave: <code>dataprep verify OUT --issuer DIR --key JWK</code>, with <code>--key</code> once \
-                 for each destination.</li>\n",
-            );
+            out.push_str(&witness::next(self));
         }
         out.push_str(
             "<li>Who started and resumed the batch stands in the audit log: <code>dataprep audit verify OUT \

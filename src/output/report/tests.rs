@@ -1,5 +1,5 @@
 use super::*;
-use crate::output::RejectedLine;
+use crate::output::{CheckResult, RejectedLine};
 
 struct Facts {
     counts: Counts,
@@ -8,6 +8,7 @@ struct Facts {
     keys: Vec<KeyRecord>,
     causes: Causes,
     run: RunRecord,
+    verification: Option<Verification>,
 }
 
 fn rejected(position: u64, id: &str, field: &str, reason: &str) -> RejectedLine {
@@ -49,6 +50,7 @@ fn facts() -> Facts {
         }],
         causes,
         run,
+        verification: None,
     }
 }
 
@@ -73,6 +75,7 @@ fn html(facts: &Facts, envelope: Envelope) -> String {
             moduli: 1500,
             repeats: 0,
         }),
+        verification: facts.verification.as_ref(),
         keys: &facts.keys,
         causes: &facts.causes,
         run: &facts.run,
@@ -111,6 +114,32 @@ fn it_tells_what_a_person_asks() {
     let resumed = html(&resumed, Envelope::Sealed);
     assert!(resumed.contains("600 orders had been committed by earlier runs"));
     assert!(resumed.contains("900 orders in 20.0 s: 45 a second"));
+}
+
+#[test]
+fn it_tells_what_the_second_witness_found() {
+    let mut facts = facts();
+    assert!(!html(&facts, Envelope::Sealed).contains("<h2>Cards read back</h2>"));
+    let mut found = Verification::default();
+    for _ in 0..1498 {
+        found.card([("afl", CheckResult::Passed), ("ssad", CheckResult::NotApplicable)]);
+    }
+    facts.verification = Some(found.clone());
+    let whole = html(&facts, Envelope::Sealed);
+    well_formed(&whole);
+    let row =
+        "<code>afl</code></td><td class=\"n\">1\u{202F}498</td><td class=\"n\">0</td><td class=\"n\">0</td>";
+    assert!(whole.contains("<h2>Cards read back</h2>") && whole.contains(row));
+    assert!(
+        whole.contains("Every card was read back before it was sealed") && !whole.contains("cards failed")
+    );
+    // A card that failed is not among those that left: so many others were not read.
+    found.card([("afl", CheckResult::Failed)]);
+    facts.counts.prepared = 2000;
+    facts.verification = Some(found);
+    let part = html(&facts, Envelope::Sealed);
+    assert!(part.contains("1 cards failed: their orders were rejected with INTERNAL_ERROR"));
+    assert!(part.contains("Only 1\u{202F}498 of 2\u{202F}000 cards were read back"));
 }
 
 /// Elements that are open, in order; every element is closed by its own end.
@@ -190,6 +219,7 @@ fn a_batch_of_nothing_has_a_report_too() {
         keys: Vec::new(),
         causes: Causes::default(),
         run: RunRecord::default(),
+        verification: None,
     };
     let text = html(&empty, Envelope::Sealed);
     well_formed(&text);

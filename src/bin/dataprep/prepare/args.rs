@@ -57,6 +57,12 @@ pub struct Args {
     /// Take ready RSA keys from the issuer's pool; cards for which it has none get fresh ones
     #[arg(long, conflicts_with = "seed")]
     pub pool: bool,
+    /// Have every card read back by the second witness before it is sealed; default what issuer.toml says
+    #[arg(long, conflicts_with = "no_verify")]
+    pub verify: bool,
+    /// Do not, whatever issuer.toml says
+    #[arg(long)]
+    pub no_verify: bool,
     /// Progress on standard error; default bar on a terminal, else none
     #[arg(long, value_name = "FORM", value_enum)]
     pub progress: Option<progress::Form>,

@@ -7,6 +7,7 @@ mod orders;
 mod resume;
 mod start;
 mod weak_keys;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use args::Args;
 use once::{ledger, tags};
 use orders::source;
 pub use start::{Start, clock, now};
+use witness::Verified;
 
 /// Positions in a block when nobody says otherwise.
 const BLOCK: u64 = 1000;
@@ -69,6 +71,9 @@ pub fn run(args: &Args) -> Done {
     }
     if counts.repeated > 0 {
         terminal::say(&format!("  {} were prepared by an earlier batch", counts.repeated));
+    }
+    if let Some(found) = &manifest.verification {
+        terminal::say(&format!("  {} cards read back, {} failed", found.cards, found.failed));
     }
     if counts.rejected > 0 {
         terminal::say(&format!("see {}", args.out.join(Layout::REJECTED).display()));
@@ -214,6 +219,7 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
     for finding in dir.ending(Start::read(&job.job.started)?.today) {
         terminal::say(&finding.to_string());
     }
+    let read_back = witness::facts(args, &dir, &job.job.started, job.layout())?;
     let ticker = Ticker::new(args.progress.unwrap_or_else(progress::Form::fitting), length);
     let settings = Settings {
         threads: args.threads.map_or(0, usize::from),
@@ -235,7 +241,11 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         signer: dir.signing_key()?,
         now: Box::new(clock),
     };
-    let manifest = batch::run(&job, &cards, Input::new(source, size)?, &settings, &facts);
+    let input = Input::new(source, size)?;
+    let manifest = match read_back {
+        Some(witness) => batch::run(&job, &Verified { cards, facts: witness }, input, &settings, &facts),
+        None => batch::run(&job, &cards, input, &settings, &facts),
+    };
     ticker.end();
     drop(gate);
     supply.close();

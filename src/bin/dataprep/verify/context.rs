@@ -7,7 +7,6 @@ use emv_dataprep::card::CardDate;
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::issuer::DerivationOption;
 use emv_dataprep::keys::{CvvKind, KeyUse, SoftwareRing, tr31};
-use emv_dataprep::output::Manifest;
 use emv_dataprep::profile::{DgiContent, Discretionary, ExpiryOrder, Part};
 use emv_dataprep::secret::Secret;
 use emv_dataprep::verify::{self, CaPublicKey, CardContext, CardLine, Derivation, Keys, Outcome};
@@ -60,8 +59,9 @@ fn job_key(dir: &IssuerDir, layout: &Layout) -> Result<(Option<JobKey>, Outcome)
 }
 
 impl<'a> Facts<'a> {
-    /// Keys of a test issuer are unwrapped; of any other only the public ones are used, and the key of the job.
-    pub fn new(dir: &'a IssuerDir, manifest: &Manifest, layout: &Layout) -> Result<Self, Failure> {
+    /// For a batch that was started at this time. Keys of a test issuer are unwrapped; of any other only the public ones
+    /// are used, and the key of the job.
+    pub fn new(dir: &'a IssuerDir, started: &str, layout: &Layout) -> Result<Self, Failure> {
         let mut keys = Keys::default();
         let mut wrapping = BTreeMap::new();
         if dir.is_test() {
@@ -99,7 +99,7 @@ impl<'a> Facts<'a> {
         if let Some(key) = key {
             keys.set_job(key.secret().duplicate());
         }
-        Ok(Self { job, dir, today: Start::read(&manifest.started)?.today, wrapping, keys })
+        Ok(Self { job, dir, today: Start::read(started)?.today, wrapping, keys })
     }
 
     /// What the card's product and profile say.
