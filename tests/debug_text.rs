@@ -182,6 +182,8 @@ fn looked_at() -> BTreeSet<String> {
     // On its way out.
     let home = "issuer".parse().unwrap();
     let pipeline = Cards {
+        macs: None,
+        prime_tags: None,
         issuer: &issuer.issuer,
         module: &issuer.module,
         opener: &envelopes,

@@ -171,6 +171,8 @@ mod tests {
         let dir = IssuerDir::load(&made.issuer()).unwrap();
         let keys = dir.open_keys(Backend::detect()).unwrap();
         let cards = Cards {
+            macs: None,
+            prime_tags: None,
             issuer: &dir.issuer,
             module: &keys.module,
             opener: &keys.envelopes,
@@ -184,7 +186,10 @@ mod tests {
         };
         let seed = Seed::fixed([1; 32]);
         let run = |started: &str, id: Option<&str>| {
-            let checked = Verified { cards, facts: Facts::new(&dir, started).unwrap() };
+            let checked = Verified {
+                cards,
+                facts: Facts::new(&dir, started, &Layout::new(std::path::Path::new("no job"))).unwrap(),
+            };
             let block = checked.begin(&seed, BlockNumber(0)).unwrap();
             let mut request = checked.parse(&RawOrder::new(1, ORDER)).1.unwrap();
             let mut out = checked.prepare(&seed, &block, std::slice::from_ref(&request)).unwrap();
