@@ -281,7 +281,11 @@ fn no_freed_block_holds_a_secret() {
     let mut sealer = Recipients::default();
     let key = PrivateJwk::generate(&mut seed.named_stream(b"key", Purpose::Envelope).rng());
     sealer.add("PC1".parse().unwrap(), key.public().clone());
+    let macs = RecordMacKey::of_job(&Secret::new(vec![0x6A; 32]));
+    let prime_tags = PrimeTagKey::new(Secret::new(vec![0x6B; 32])).unwrap();
     let pipeline = Cards {
+        macs: Some(&macs),
+        prime_tags: Some(&prime_tags),
         issuer: &issuer.issuer,
         module: &issuer.module,
         opener: &envelopes,
