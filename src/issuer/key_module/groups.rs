@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{KeyAlgorithm, KeyRef, KeySource, KeyUse};
+use crate::secret::wipe_stack;
 
 /// One place for the result of each job, filled in any order.
 pub(super) struct Answers<R>(Vec<Option<Result<R>>>);
@@ -142,6 +143,9 @@ pub(super) fn run<J, T, R>(
             Err(e) => answers.fail([number], &e)?,
         }
     }
+    // What the jobs were made from must not lie where the answers are put together: the room of an answer's larger
+    // variants would carry it along.
+    wipe_stack();
     for (key, members) in groups {
         let outcome = group(key, &members);
         answers.settle(members.iter().map(|(number, _)| *number), outcome)?;
