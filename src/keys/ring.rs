@@ -4,8 +4,8 @@ use std::fmt;
 use super::card_session::{self, ClearCardKeys, ClearTransport};
 use super::kcv::{Kcv, KcvMethod};
 use super::tr31::{
-    Algorithm, Header, LegacyVersions, Mode, ParityRule, Policy, Usage, Version, refuse_weak_tdes, unwrap,
-    wrap,
+    Algorithm, Header, LegacyVersions, Mode, ParityRule, Policy, ProtectionKey, Usage, Version,
+    refuse_weak_tdes, unwrap, wrap,
 };
 use super::{
     CardKeys, CardSession, CardSessionRequest, KeyAlgorithm, KeyIndex, KeyInfo, KeyRef, KeySource, KeyUse,
@@ -117,11 +117,11 @@ impl SoftwareRing {
     /// With the key's use and index as their place: those of [`Policy::import`]; [`ErrorKind::KcvMismatch`];
     /// [`ErrorKind::Duplicate`] for a name that is loaded; [`ErrorKind::KeyRefused`] when two of AC, SMI and SMC
     /// at one index are equal; [`ErrorKind::Missing`] for a `pvk` key without `pvki`.
-    pub fn load(&mut self, kbpk: &Secret, entry: &KeyEntry) -> Result<()> {
+    pub fn load(&mut self, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<()> {
         self.load_entry(kbpk, entry).at_with(|| entry.key.to_string())
     }
 
-    fn load_entry(&mut self, kbpk: &Secret, entry: &KeyEntry) -> Result<()> {
+    fn load_entry(&mut self, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<()> {
         if entry.kcv.bytes().len() < 3 {
             let found = entry.kcv.bytes().len();
             return Err(ErrorKind::Length { expected: "3 to 8", found, unit: "bytes of check value" }.into());

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::BlockCipher;
 use crate::bytes::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{KeyAlgorithm, KeyUse};
@@ -29,13 +30,19 @@ impl Version {
         }
     }
 
+    /// The cipher of its protection key.
+    #[must_use]
+    pub const fn cipher(self) -> BlockCipher {
+        match self {
+            Self::A | Self::B | Self::C => BlockCipher::Tdes,
+            Self::D => BlockCipher::Aes,
+        }
+    }
+
     /// Bytes of a cipher block.
     #[must_use]
     pub const fn block_len(self) -> usize {
-        match self {
-            Self::A | Self::B | Self::C => 8,
-            Self::D => 16,
-        }
+        self.cipher().block_len()
     }
 
     /// Bytes of the MAC.
@@ -314,7 +321,7 @@ pub struct Header {
     key_version: [u8; 2],
     exportability: Exportability,
     context: u8,
-    optional: Vec<OptionalBlock>,
+    pub(super) optional: Vec<OptionalBlock>,
 }
 
 impl Header {

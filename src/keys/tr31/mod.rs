@@ -6,11 +6,13 @@
 mod derive;
 mod header;
 mod policy;
+mod protection;
 
 pub(crate) use derive::derive;
 pub use header::{Algorithm, Exportability, Header, Mode, OptionalBlock, Usage, Version};
 pub(super) use policy::refuse_weak_tdes;
 pub use policy::{Imported, LegacyVersions, ParityRule, Policy};
+pub use protection::{BlockCipher, ProtectionKey};
 
 use zeroize::Zeroizing;
 
@@ -42,7 +44,7 @@ use crate::secret::Secret;
 /// assert_eq!(tr31::unwrap(&kbpk, &block)?, (header, key));
 /// # Ok::<(), emv_dataprep::error::Error>(())
 /// ```
-pub fn wrap(kbpk: &Secret, header: &Header, key: &Secret, rng: &mut StreamRng) -> Result<String> {
+pub fn wrap(kbpk: &dyn ProtectionKey, header: &Header, key: &Secret, rng: &mut StreamRng) -> Result<String> {
     let hidden = if header.algorithm() == Algorithm::TDEA { 24 } else { 32 };
     let block = header.version().block_len();
     let blocks = key.len().max(hidden).saturating_add(2).div_ceil(block);
@@ -56,7 +58,7 @@ pub fn wrap(kbpk: &Secret, header: &Header, key: &Secret, rng: &mut StreamRng) -
 ///
 /// # Errors
 /// As [`wrap`], and [`ErrorKind::Length`] if the blocks are not whole.
-pub fn wrap_with_pad(kbpk: &Secret, header: &Header, key: &Secret, pad: &[u8]) -> Result<String> {
+pub fn wrap_with_pad(kbpk: &dyn ProtectionKey, header: &Header, key: &Secret, pad: &[u8]) -> Result<String> {
     let version = header.version();
     let bits = key.len().checked_mul(8).and_then(|b| u16::try_from(b).ok()).filter(|b| *b > 0);
     let bits = bits.ok_or(ErrorKind::Length { expected: "1 to 8191", found: key.len(), unit: "bytes" })?;
@@ -90,7 +92,7 @@ pub fn wrap_with_pad(kbpk: &Secret, header: &Header, key: &Secret, pad: &[u8]) -
 /// [`ErrorKind::Format`] and its kin if the block has not the form of X9.143, which anybody can see;
 /// [`ErrorKind::Length`] if `kbpk` is not a key of the block's version; [`ErrorKind::Crypto`], always with the
 /// same text, if the MAC or the protected data are wrong.
-pub fn unwrap(kbpk: &Secret, block: &str) -> Result<(Header, Secret)> {
+pub fn unwrap(kbpk: &dyn ProtectionKey, block: &str) -> Result<(Header, Secret)> {
     open(kbpk, block).map(|opened| (opened.header, opened.key))
 }
 
@@ -101,7 +103,7 @@ pub(crate) struct Opened {
     pub(crate) pad: Zeroizing<Vec<u8>>,
 }
 
-pub(crate) fn open(kbpk: &Secret, block: &str) -> Result<Opened> {
+pub(crate) fn open(kbpk: &dyn ProtectionKey, block: &str) -> Result<Opened> {
     let mut cursor = Cursor::new(block.as_bytes());
     let (header, length) = Header::parse(&mut cursor)?;
     let version = header.version();
@@ -194,5 +196,7 @@ fn cbc(version: Version, key: &Secret, iv: &[u8], direction: Direction, data: &m
     }
 }
 
+#[cfg(test)]
+mod every_byte_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-use super::{Algorithm, Header, Mode, Usage, Version, unwrap};
+use super::{Algorithm, Header, Mode, ProtectionKey, Usage, Version, unwrap};
 use crate::crypto::tdes::{adjust_parity, has_odd_parity, has_weak_part};
 use crate::error::{ErrorKind, Result};
 use crate::keys::{KeyAlgorithm, KeyUse};
@@ -85,7 +85,7 @@ impl Policy {
     /// # Errors
     /// As [`unwrap`]; [`ErrorKind::KeyUsage`] for another usage or mode of use; [`ErrorKind::KeyRefused`] for all
     /// other rules.
-    pub fn import(&self, kbpk: &Secret, block: &str) -> Result<Imported> {
+    pub fn import(&self, kbpk: &dyn ProtectionKey, block: &str) -> Result<Imported> {
         let (header, key) = unwrap(kbpk, block)?;
         let deprecated = matches!(header.version(), Version::A | Version::C);
         if deprecated && self.legacy == LegacyVersions::Refuse {
@@ -98,7 +98,7 @@ impl Policy {
         if is_hmac_usage(header.usage()) != (algorithm == KeyAlgorithm::Hmac) {
             return Err(ErrorKind::KeyUsage.into());
         }
-        if strength(protection(header.version(), kbpk.len())) < strength(algorithm) {
+        if strength(protection(header.version(), kbpk.key_len())) < strength(algorithm) {
             return Err(ErrorKind::KeyRefused("its protection key is weaker than the key").into());
         }
         let key = self.checked_tdes(algorithm, key)?;
