@@ -25,6 +25,7 @@ pub use jwk::{PrivateJwk, PublicJwk};
 pub use kcv::{Kcv, KcvMethod};
 pub use known::is_known_test_key;
 pub use name::{CvvKind, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
+pub(crate) use ring::data_key_header;
 pub use ring::{KeyAttributes, KeyEntry, SoftwareRing};
 pub use session::{Scp02Key, Scp03Cryptogram, Scp03Key};
 pub use source::{KeyInfo, KeySource, OdaKeyInfo};

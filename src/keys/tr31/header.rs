@@ -426,7 +426,7 @@ impl Header {
     }
 
     /// The header at the start of `cursor`, and the stated length of the whole block.
-    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<(Self, usize)> {
+    pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<(Self, usize)> {
         let version = match cursor.u8()? {
             b'A' => Version::A,
             b'B' => Version::B,
