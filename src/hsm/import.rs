@@ -16,14 +16,17 @@ use crate::secret::Secret;
 /// encipher and decipher (encipher only, if the block says so), all others encipher. `CKA_ID` is made of the
 /// object's own enciphered zeros (HMAC keys: the check value).
 ///
+/// An object of the same label that the token has already stays as it is, so that what was interrupted can be done
+/// again; [`super::Token::open`] checks all of them. The number of objects that were made comes back.
+///
 /// # Errors
-/// With the label as their place: those of [`Policy::import`]; [`ErrorKind::KcvMismatch`]; [`ErrorKind::Duplicate`] if
-/// the token has an object of this label; those of [`TokenApi::create_secret`].
-pub fn import_symmetric<A: TokenApi>(api: &A, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<()> {
+/// With the label as their place: those of [`Policy::import`]; [`ErrorKind::KcvMismatch`]; those of
+/// [`TokenApi::create_secret`].
+pub fn import_symmetric<A: TokenApi>(api: &A, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<usize> {
     import_entry(api, kbpk, entry).at_with(|| label(entry.key))
 }
 
-fn import_entry<A: TokenApi>(api: &A, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<()> {
+fn import_entry<A: TokenApi>(api: &A, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<usize> {
     let imported = Policy::for_use(entry.key.usage).import(kbpk, &entry.block)?;
     entry.kcv_method.verify(&imported.key, imported.algorithm, &entry.kcv)?;
     let may = match (entry.key.usage, imported.header.mode()) {
@@ -33,14 +36,15 @@ fn import_entry<A: TokenApi>(api: &A, kbpk: &dyn ProtectionKey, entry: &KeyEntry
         (KeyUse::Pin, mode) if mode != Mode::ENCRYPT => Permission::EncryptAndDecrypt,
         _ => Permission::Encrypt,
     };
-    create(api, &label(entry.key), imported.algorithm, may, &imported.key)?;
+    let mut made = create(api, &label(entry.key), imported.algorithm, may, &imported.key)?;
     if entry.key.usage == KeyUse::Cvk && imported.algorithm.is_tdes() {
         let half = imported.key.expose().get(..8).ok_or(ErrorKind::Internal("a key without a left half"))?;
         let left = Secret::concat(&[half, half]);
-        create(api, &left_label(entry.key), KeyAlgorithm::Tdes2, Permission::Encrypt, &left)
-            .at("left half")?;
+        let tdes = KeyAlgorithm::Tdes2;
+        let second = create(api, &left_label(entry.key), tdes, Permission::Encrypt, &left).at("left half")?;
+        made = made.saturating_add(second);
     }
-    Ok(())
+    Ok(made)
 }
 
 fn create<A: TokenApi>(
@@ -49,8 +53,10 @@ fn create<A: TokenApi>(
     algorithm: KeyAlgorithm,
     may: Permission,
     key: &Secret,
-) -> Result<()> {
-    refuse_taken(api, label)?;
+) -> Result<usize> {
+    if !api.find(label)?.is_empty() {
+        return Ok(0);
+    }
     let zeros = if algorithm.is_tdes() {
         TdesKey::new(key)?.encrypt_block([0; 8]).to_vec()
     } else if algorithm == KeyAlgorithm::Hmac {
@@ -58,27 +64,23 @@ fn create<A: TokenApi>(
     } else {
         KcvMethod::AesEcb.compute(key, algorithm)?.bytes().to_vec()
     };
-    api.create_secret(label, zeros.get(..3).unwrap_or(&zeros), algorithm, may, key)
+    api.create_secret(label, zeros.get(..3).unwrap_or(&zeros), algorithm, may, key)?;
+    Ok(1)
 }
 
 /// Puts an issuer RSA key into a token. `CKA_ID` is the beginning of the SHA-256 of its modulus.
 ///
 /// # Errors
 /// As [`import_symmetric`]; those of [`RsaPrivate::check`].
-pub fn import_oda<A: TokenApi>(api: &A, index: KeyIndex, key: &RsaPrivate) -> Result<()> {
-    let import = || {
+pub fn import_oda<A: TokenApi>(api: &A, index: KeyIndex, key: &RsaPrivate) -> Result<usize> {
+    let import = || -> Result<usize> {
         key.check()?;
-        refuse_taken(api, &oda_label(index))?;
+        if !api.find(&oda_label(index))?.is_empty() {
+            return Ok(0);
+        }
         let digest = sha256(&[key.public().modulus()]);
-        api.create_rsa(&oda_label(index), digest.get(..3).unwrap_or_default(), key)
+        api.create_rsa(&oda_label(index), digest.get(..3).unwrap_or_default(), key)?;
+        Ok(1)
     };
     import().at_with(|| oda_label(index))
-}
-
-fn refuse_taken<A: TokenApi>(api: &A, label: &str) -> Result<()> {
-    if api.find(label)?.is_empty() {
-        Ok(())
-    } else {
-        Err(ErrorKind::Duplicate("an object of this label").into())
-    }
 }

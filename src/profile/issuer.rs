@@ -5,6 +5,7 @@ use super::finding::Finding;
 use super::format::FormatFile;
 use super::identifier::{self, Identifiers};
 use super::issuer_file::{LedgerConfig, SecretFile};
+use super::key_source_file::KeySourceConfig;
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
@@ -48,6 +49,7 @@ pub struct Issuer {
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
+    pub(super) key_source: KeySourceConfig,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
@@ -243,6 +245,12 @@ impl Issuer {
     #[must_use]
     pub fn pool_folder(&self) -> &str {
         &self.pool
+    }
+
+    /// Where the issuer's keys do their work.
+    #[must_use]
+    pub const fn key_source(&self) -> &KeySourceConfig {
+        &self.key_source
     }
 
     /// Whether `issuer.toml` accepts a risk by name.

@@ -9,6 +9,7 @@ use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig
 use super::finding::Source;
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use super::key_source_file::{KeySourceConfig, RawKeySource, key_source};
 use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
 use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
@@ -76,6 +77,7 @@ pub(super) struct IssuerFile {
     pub(super) accepted: BTreeSet<String>,
     pub(super) identifiers: Identifiers,
     pub(super) pool: String,
+    pub(super) key_source: KeySourceConfig,
 }
 
 /// The folder of the key pool when the file names none.
@@ -98,6 +100,7 @@ struct File {
     #[serde(default)]
     accept: Vec<Spanned<String>>,
     ledger: Option<Spanned<RawLedger>>,
+    key_source: Option<Spanned<RawKeySource>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
     #[serde(default)]
@@ -268,8 +271,10 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             path.into_inner()
         }
     };
+    let key_source = file.key_source.and_then(|raw| key_source(source, raw));
     Some(IssuerFile {
         pool,
+        key_source: key_source.unwrap_or_default(),
         id,
         environment,
         destinations,

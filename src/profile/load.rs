@@ -103,6 +103,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         accepted: main.accepted,
         identifiers: main.identifiers,
         pool: main.pool,
+        key_source: main.key_source,
         products,
         profiles: BTreeMap::new(),
         script_plans,

@@ -17,7 +17,7 @@ use emv_dataprep::store::Store;
 use zeroize::Zeroizing;
 
 use crate::failure::{Done, Failure};
-use crate::{issuer_dir, self_test, terminal};
+use crate::{issuer_dir, keys_to_token as to_token, self_test, terminal};
 
 /// Key blocks for keys.toml
 #[derive(clap::Args)]
@@ -31,6 +31,7 @@ pub struct Args {
 enum Command {
     Wrap(Wrap),
     Signing(Signing),
+    ToToken(to_token::Args),
 }
 
 /// Make the key that signs manifests and audit logs: prints the lines for issuer.toml
@@ -98,6 +99,7 @@ pub fn run(args: &Args) -> Done {
     match &args.command {
         Command::Wrap(args) => wrap_key(args),
         Command::Signing(args) => signing(args),
+        Command::ToToken(args) => to_token::run(args),
     }
 }
 

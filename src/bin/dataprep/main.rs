@@ -13,6 +13,7 @@ mod inspect;
 mod issuer_dir;
 mod journal;
 mod keys;
+mod keys_to_token;
 mod open;
 mod pool;
 mod prepare;

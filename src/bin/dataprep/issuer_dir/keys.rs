@@ -9,21 +9,23 @@ use emv_dataprep::crypto::ed25519::Ed25519Private;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rsa::RsaPrivate;
 use emv_dataprep::issuer::KeyModule;
-use emv_dataprep::keys::{KeySource, PrivateJwk, SoftwareRing};
+use emv_dataprep::keys::{KeyIndex, KeyRef, KeySource, PrivateJwk, SoftwareRing};
 use emv_dataprep::output::KeyRecord;
-use emv_dataprep::profile::SecretKind;
+use emv_dataprep::profile::{KeySourceKind, OdaKey, SecretKind};
 use emv_dataprep::secret::Secret;
 use emv_dataprep::store::Store;
 use emv_dataprep::store::pool::Pool;
 
-use super::IssuerDir;
 use super::read::{der_of, read_bounded, read_hex_secret, read_secret};
+use super::{IssuerDir, token};
 use crate::failure::Failure;
 
-/// The issuer's keys, opened.
+/// The issuer's keys, opened: in memory or in a token.
 pub struct OpenKeys {
-    pub module: KeyModule<SoftwareRing>,
+    pub module: KeyModule<Box<dyn KeySource>>,
     pub envelopes: EnvelopeKeys,
+    /// The keys with a possibly weak DES part; nobody can tell of keys in a token.
+    pub possibly_weak: Vec<KeyRef>,
 }
 
 impl IssuerDir {
@@ -50,19 +52,17 @@ impl IssuerDir {
         Ok(Some(key))
     }
 
-    /// Opens every key block, issuer RSA key and envelope key.
+    /// Opens every key block, issuer RSA key and envelope key; or finds the keys in the token that `issuer.toml` names.
     pub fn open_keys(&self, backend: Backend) -> Result<OpenKeys, Failure> {
-        let kbpk = self.kbpk()?;
-        let mut ring = SoftwareRing::new(backend);
-        for entry in self.issuer.key_entries() {
-            ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
-        }
-        if !self.is_test()
-            && let Some(key) = ring.known_test_keys().next()
-        {
-            return Err(Failure::refused(format!("keys.toml: key {key} is a published test key")));
-        }
-        self.open_oda(&mut ring)?;
+        let mut possibly_weak = Vec::new();
+        let source: Box<dyn KeySource> = match self.issuer.key_source().kind {
+            KeySourceKind::Software => {
+                let ring = self.software_ring(backend)?;
+                possibly_weak.extend(ring.possibly_weak_keys());
+                Box::new(ring)
+            }
+            KeySourceKind::Pkcs11 => token::open(self)?,
+        };
         let mut envelopes = EnvelopeKeys::default();
         for file in self.issuer.secret_files() {
             if let SecretKind::Envelope { kid } = &file.kind {
@@ -73,34 +73,48 @@ impl IssuerDir {
                 added.map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
             }
         }
-        Ok(OpenKeys { module: KeyModule::new(ring), envelopes })
+        Ok(OpenKeys { module: KeyModule::new(source), envelopes, possibly_weak })
     }
 
-    fn open_oda(&self, ring: &mut SoftwareRing) -> Result<(), Failure> {
+    /// The keys of all blocks and files in memory.
+    pub fn software_ring(&self, backend: Backend) -> Result<SoftwareRing, Failure> {
+        let kbpk = self.kbpk()?;
+        let mut ring = SoftwareRing::new(backend);
+        for entry in self.issuer.key_entries() {
+            ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
+        }
+        if !self.is_test()
+            && let Some(key) = ring.known_test_keys().next()
+        {
+            return Err(Failure::refused(format!("keys.toml: key {key} is a published test key")));
+        }
+        for (index, key) in self.issuer_rsa_keys()? {
+            ring.add_oda(index, key)?;
+        }
+        Ok(ring)
+    }
+
+    /// The issuer RSA keys out of their files.
+    pub fn issuer_rsa_keys(&self) -> Result<Vec<(KeyIndex, RsaPrivate)>, Failure> {
         let mut keys = self.issuer.oda_keys().peekable();
         if keys.peek().is_none() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::OdaPassword);
         let file = file.ok_or_else(|| Failure::refused("issuer.toml names no oda_password"))?;
         let password = read_secret(&self.root.join(&file.path))?;
         let password = Secret::copy_of(password.expose().trim_ascii());
+        let mut found = Vec::new();
         for oda in keys {
             let path = self.root.join(&oda.private_key_file);
             let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
             let der = der_of(&read_bounded(&path)?)
                 .ok_or_else(|| Failure::refused(format!("{}: is not PEM or DER", path.display())))?;
             let key = RsaPrivate::from_pkcs8_encrypted(&der, &password).map_err(at)?;
-            if oda.certificates.iter().any(|c| c.key.modulus() != key.public().modulus()) {
-                return Err(Failure::refused(format!(
-                    "{}: a certificate of oda/{} is for another key",
-                    path.display(),
-                    oda.index
-                )));
-            }
-            ring.add_oda(oda.index, key)?;
+            refuse_other_key(oda, key.public().modulus(), &path.display().to_string())?;
+            found.push((oda.index, key));
         }
-        Ok(())
+        Ok(found)
     }
 
     /// The pool of ready RSA keys.
@@ -115,9 +129,9 @@ impl IssuerDir {
 
     /// Every key for the manifest.
     pub fn key_records(&self, keys: &OpenKeys) -> Vec<KeyRecord> {
-        let ring = keys.module.source();
-        let source = ring.name();
-        let mut records: Vec<KeyRecord> = ring
+        let from = keys.module.source();
+        let source = from.name();
+        let mut records: Vec<KeyRecord> = from
             .keys()
             .into_iter()
             .map(|info| KeyRecord {
@@ -127,8 +141,8 @@ impl IssuerDir {
                 source: source.to_owned(),
             })
             .collect();
-        for index in ring.oda_keys() {
-            if let Ok(info) = ring.oda_info(index) {
+        for index in self.issuer.oda_keys().map(|oda| oda.index) {
+            if let Ok(info) = from.oda_info(index) {
                 let digest = sha256(&[&info.modulus]);
                 records.push(KeyRecord {
                     usage: "oda".to_owned(),
@@ -141,4 +155,13 @@ impl IssuerDir {
         records.sort();
         records
     }
+}
+
+/// Refuses an issuer RSA key whose certificates are for another one.
+pub(super) fn refuse_other_key(oda: &OdaKey, modulus: &[u8], place: &str) -> Result<(), Failure> {
+    if oda.certificates.iter().any(|c| c.key.modulus() != modulus) {
+        let index = oda.index;
+        return Err(Failure::refused(format!("{place}: a certificate of oda/{index} is for another key")));
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod keys;
 mod read;
+pub mod token;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,84 @@
+//! The issuer's keys in a token.
+
+use emv_dataprep::keys::KeySource;
+use emv_dataprep::profile::TokenConfig;
+
+use super::IssuerDir;
+use crate::failure::Failure;
+
+/// The token that `issuer.toml` names.
+pub fn config(dir: &IssuerDir) -> Result<&TokenConfig, Failure> {
+    let named = dir.issuer.key_source().token.as_ref();
+    named.ok_or_else(|| Failure::refused("issuer.toml names no token under [key_source]"))
+}
+
+/// The issuer's keys in the token, found and checked.
+#[cfg(feature = "pkcs11")]
+pub fn open(dir: &IssuerDir) -> Result<Box<dyn KeySource>, Failure> {
+    with_feature::open(dir, with_feature::login(dir, config(dir)?, with_feature::Pkcs11::open)?)
+}
+
+/// What a program without PKCS#11 says.
+#[cfg(not(feature = "pkcs11"))]
+pub fn open(dir: &IssuerDir) -> Result<Box<dyn KeySource>, Failure> {
+    config(dir)?;
+    Err(without_feature())
+}
+
+#[cfg(not(feature = "pkcs11"))]
+pub fn without_feature() -> Failure {
+    Failure::refused("[key_source]: this program is built without PKCS#11 (cargo build --features pkcs11)")
+}
+
+#[cfg(feature = "pkcs11")]
+pub use with_feature::{failure, login, open as open_with};
+
+#[cfg(feature = "pkcs11")]
+mod with_feature {
+    use std::path::{Path, PathBuf};
+
+    use emv_dataprep::error::{Error, Result};
+    pub use emv_dataprep::hsm::Pkcs11;
+    use emv_dataprep::hsm::Token;
+    use emv_dataprep::keys::KeySource;
+    use emv_dataprep::profile::{PinFrom, TokenConfig};
+    use emv_dataprep::secret::Secret;
+
+    use super::super::IssuerDir;
+    use super::super::keys::refuse_other_key;
+    use super::super::read::{read_bounded, read_secret};
+    use crate::failure::Failure;
+
+    /// A token that does not answer is of the environment; everything else a person must look at.
+    pub fn failure(config: &TokenConfig, error: &Error) -> Failure {
+        let message = format!("token {}: {error}", config.token);
+        if error.stops_batch() { Failure::stopped(message) } else { Failure::refused(message) }
+    }
+
+    /// Loads the library and logs in.
+    pub fn login(
+        dir: &IssuerDir,
+        config: &TokenConfig,
+        open: impl FnOnce(&Path, &str, &Secret) -> Result<Pkcs11>,
+    ) -> std::result::Result<Pkcs11, Failure> {
+        let text = match &config.pin {
+            PinFrom::File(path) => read_secret(&dir.root.join(path))?,
+            PinFrom::Descriptor(number) => {
+                Secret::new(read_bounded(&PathBuf::from(format!("/dev/fd/{number}")))?)
+            }
+        };
+        let pin = Secret::copy_of(text.expose().trim_ascii());
+        open(Path::new(&config.library), &config.token, &pin).map_err(|e| failure(config, &e))
+    }
+
+    /// Finds and checks every key.
+    pub fn open(dir: &IssuerDir, api: Pkcs11) -> std::result::Result<Box<dyn KeySource>, Failure> {
+        let config = super::config(dir)?;
+        let oda = dir.issuer.oda_keys().map(|oda| oda.index);
+        let token = Token::open(api, dir.issuer.key_entries(), oda).map_err(|e| failure(config, &e))?;
+        for oda in dir.issuer.oda_keys() {
+            refuse_other_key(oda, &token.oda_info(oda.index)?.modulus, &format!("token {}", config.token))?;
+        }
+        Ok(Box::new(token))
+    }
+}
