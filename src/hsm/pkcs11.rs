@@ -22,7 +22,7 @@ use crate::secret::Secret;
 /// One token of a PKCS#11 library, logged in as its user.
 ///
 /// A thread takes a session out of a pool and puts it back; a session that failed is not used again. The library is
-/// initialised once in a process, so one value of this type lives at a time.
+/// initialised once in a process and stays so.
 pub struct Pkcs11 {
     slot: Slot,
     sessions: Mutex<Vec<Session>>,
@@ -57,7 +57,10 @@ impl Pkcs11 {
     fn start(library: &Path, token: &str, pin: &Secret, access: Access) -> Result<Self> {
         let loaded = Library::new(library).map_err(|e| lost(&e)).at("PKCS#11 library")?;
         let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
-        loaded.initialize(arguments).map_err(|e| lost(&e)).at("PKCS#11 library")?;
+        match loaded.initialize(arguments) {
+            Ok(()) | Err(CkError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+            Err(e) => return Err(lost(&e)).at("PKCS#11 library"),
+        }
         let slots = loaded.get_slots_with_initialized_token().map_err(|e| lost(&e)).at("PKCS#11 slots")?;
         let mut found = None;
         for slot in slots {
