@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Schema, the source files of its members, the kind of file.
 const CONFIGURATION: [(&str, &[&str]); 7] = [
-    ("issuer", &["issuer_file", "identifier", "key_source_file"]),
+    ("issuer", &["issuer_file", "identifier", "key_source_file", "protection_file"]),
     ("keys", &["keys_file"]),
     ("oda", &["oda_file"]),
     ("product", &["product_file", "identifier"]),
@@ -176,7 +176,17 @@ fn an_unknown_member_is_refused_by_schema_and_loader() {
 /// A file and a change: the schema and the loader both refuse the result.
 #[test]
 fn wrong_values_are_refused_by_schema_and_loader() {
-    let cases: [(&str, &str, &str); 38] = [
+    let kbpk = "key_block_protection_key = \"../secrets/kbpk.hex\"";
+    let cases: [(&str, &str, &str); 43] = [
+        ("issuer.toml", kbpk, "key_block_protection_key = \"\""),
+        ("issuer.toml", kbpk, "key_block_protection_key = \"a\"\nkey_block_protection_kcv = \"08\""),
+        ("issuer.toml", kbpk, "key_block_protection_key = \"a\"\nkey_block_protection_algorithm = \"AES\""),
+        (
+            "issuer.toml",
+            kbpk,
+            "key_block_protection_key = \"a\"\nnext = { key_block_protection_kcv = \"080808\" }",
+        ),
+        ("keys.toml", "dki = \"01\"", "retired = \"2031-1-1\""),
         ("issuer.toml", "version = 1", "version = 2"),
         ("issuer.toml", "issuer_id = \"TESTISSUER\"", "issuer_id = \"TEST\""),
         ("issuer.toml", "environment = \"test\"", "environment = \"trial\""),

@@ -15,9 +15,8 @@ use emv_dataprep::crypto::rng::{Purpose, Seed, StreamRng};
 use emv_dataprep::crypto::rsa::{Exponent, KeySpec, RsaPrivate};
 use emv_dataprep::crypto::tdes::TdesKey;
 use emv_dataprep::error::{Error, ErrorKind};
-use emv_dataprep::hsm::{Mechanism, Permission, Token, import_symmetric};
+use emv_dataprep::hsm::{Mechanism, Permission, Token, TokenProtectionKey, import_symmetric};
 use emv_dataprep::issuer::KeyModule;
-use emv_dataprep::keys::tr31::ProtectionKey;
 use emv_dataprep::keys::{
     CvvKind, KeyAlgorithm, KeyAttributes, KeyEntry, KeyIndex, KeyRef, KeySource, KeyUse, SoftwareRing,
 };
@@ -389,27 +388,16 @@ proptest! {
 
 #[test]
 fn a_protection_key_in_a_token_opens_blocks() {
-    // A key block under a key that only enciphers: what `ProtectionKey` asks of a token.
-    struct Holder(Token<Double>, KeyRef);
-    impl ProtectionKey for Holder {
-        fn key_len(&self) -> usize {
-            32
-        }
-
-        fn encrypt_ecb(
-            &self,
-            _: emv_dataprep::keys::tr31::BlockCipher,
-            blocks: &mut [u8],
-        ) -> Result<(), Error> {
-            self.0.encrypt_ecb(self.1, blocks)
-        }
-    }
-    let name = KeyRef::new(KeyUse::Transport, KeyIndex(1));
-    let protection = entry(name, KeyAlgorithm::Aes256, kbpk().expose());
     let double = Double::new();
-    import_symmetric(&double, &kbpk(), &protection).unwrap();
-    let holder = Holder(Token::open(double, &[protection], []).unwrap(), name);
+    double.put("kbpk", &[], KeyAlgorithm::Aes256, kbpk().expose());
+    double.put("hmac", &[], KeyAlgorithm::Hmac, kbpk().expose());
+    assert!(TokenProtectionKey::find(double, "hmac").is_err());
+    let double = Double::new();
+    double.put("kbpk", &[], KeyAlgorithm::Aes256, kbpk().expose());
+    let holder = TokenProtectionKey::find(double, "kbpk").unwrap();
+    assert_eq!(format!("{holder:?}"), "TokenProtectionKey(AES-256)");
     let other = entry(KeyRef::new(KeyUse::Cvk, KeyIndex(1)), KeyAlgorithm::Tdes2, &[0x31; 16]);
     let (_, opened) = emv_dataprep::keys::tr31::unwrap(&holder, &other.block).unwrap();
     assert_eq!(opened.expose(), [0x31; 16]);
+    assert!(TokenProtectionKey::find(Double::new(), "kbpk").is_err());
 }

@@ -18,4 +18,4 @@ pub use api::{Mechanism, Object, ObjectKind, Permission, TokenApi};
 pub use import::{import_oda, import_symmetric};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::Pkcs11;
-pub use token::{Token, label, left_label, oda_label};
+pub use token::{Token, TokenProtectionKey, label, left_label, oda_label};

@@ -4,11 +4,10 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::api::{Mechanism, Object, ObjectKind, TokenApi};
-use crate::bytes::Cursor;
 use crate::crypto::rng::StreamRng;
 use crate::crypto::rsa::RsaPublic;
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::keys::tr31::{BlockCipher, Header, Mode, ProtectionKey, Version, unwrap, wrap};
+use crate::keys::tr31::{BlockCipher, Header, Mode, ProtectionKey, Version, header, unwrap, wrap};
 use crate::keys::{
     CvvKind, Kcv, KcvMethod, KeyAlgorithm, KeyEntry, KeyIndex, KeyInfo, KeyRef, KeySource, KeyUse,
     OdaKeyInfo, data_key_header,
@@ -106,16 +105,6 @@ impl<A: TokenApi> Token<A> {
         &self.api
     }
 
-    /// One object for a label.
-    fn one(&self, label: &str) -> Result<Object<A::Handle>> {
-        let mut found = self.api.find(label)?;
-        match (found.pop(), found.is_empty()) {
-            (None, _) => Err(ErrorKind::KeyUnknown.into()),
-            (Some(object), true) => Ok(object),
-            (Some(_), false) => Err(ErrorKind::Duplicate("an object of this label").into()),
-        }
-    }
-
     fn needs(&self, mechanism: Mechanism) -> Result<()> {
         if self.mechanisms.contains(&mechanism) {
             return Ok(());
@@ -124,7 +113,7 @@ impl<A: TokenApi> Token<A> {
     }
 
     fn hold(&self, entry: &KeyEntry) -> Result<Held<A::Handle>> {
-        let object = self.one(&label(entry.key))?;
+        let object = one(&self.api, &label(entry.key))?;
         let ObjectKind::Symmetric(algorithm) = object.kind else { return Err(ErrorKind::KeyUsage.into()) };
         self.needs(Mechanism::ecb(algorithm).unwrap_or(Mechanism::Sha256Hmac))?;
         let kcv = entry.kcv.to_string();
@@ -138,14 +127,13 @@ impl<A: TokenApi> Token<A> {
         } else {
             None
         };
-        let mode =
-            Header::parse(&mut Cursor::new(entry.block.as_bytes())).map_or(Mode::ANY, |(h, _)| h.mode());
+        let mode = header(&entry.block).map_or(Mode::ANY, |h| h.mode());
         Ok(Held { info, mode, handle: object.handle, left })
     }
 
     /// The object KA‖KA, checked against its own `CKA_ID`.
     fn hold_left(&self, label: &str) -> Result<A::Handle> {
-        let object = self.one(label)?;
+        let object = one(&self.api, label)?;
         if object.kind != ObjectKind::Symmetric(KeyAlgorithm::Tdes2) {
             return Err(ErrorKind::KeyUsage.into());
         }
@@ -191,7 +179,7 @@ impl<A: TokenApi> Token<A> {
 
     fn find_oda(&self, index: KeyIndex) -> Result<(A::Handle, RsaPublic)> {
         self.needs(Mechanism::RsaX509)?;
-        let object = self.one(&oda_label(index))?;
+        let object = one(&self.api, &oda_label(index))?;
         let ObjectKind::Rsa(public) = object.kind else { return Err(ErrorKind::KeyUsage.into()) };
         let modulus: Vec<u8> = public.modulus.into_iter().skip_while(|b| *b == 0).collect();
         Ok((object.handle, RsaPublic::new(&modulus, &public.exponent)?))
@@ -255,6 +243,16 @@ impl<A: TokenApi> Token<A> {
     }
 }
 
+/// One object for a label.
+fn one<A: TokenApi>(api: &A, label: &str) -> Result<Object<A::Handle>> {
+    let mut found = api.find(label)?;
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(ErrorKind::KeyUnknown.into()),
+        (Some(object), true) => Ok(object),
+        (Some(_), false) => Err(ErrorKind::Duplicate("an object of this label").into()),
+    }
+}
+
 fn usage(key: KeyRef) -> Error {
     Error::new(ErrorKind::KeyUsage).at(key.to_string())
 }
@@ -286,6 +284,48 @@ impl<A: TokenApi> ProtectionKey for InToken<'_, A> {
         }
         whole_blocks(blocks.len(), self.algorithm)?;
         self.api.encrypt(mechanism, self.handle, blocks)
+    }
+}
+
+/// A key-block protection key that stays in a token: it is asked to encipher, and the two keys of each block that it
+/// protects are derived in the program's memory (X9.143, versions B and D).
+pub struct TokenProtectionKey<A: TokenApi> {
+    api: A,
+    handle: A::Handle,
+    algorithm: KeyAlgorithm,
+}
+
+impl<A: TokenApi> TokenProtectionKey<A> {
+    /// The one key of this `CKA_LABEL`.
+    ///
+    /// # Errors
+    /// With the label as the place: [`ErrorKind::KeyUnknown`], [`ErrorKind::Duplicate`]; [`ErrorKind::KeyUsage`] if it is
+    /// not a TDES or AES key.
+    pub fn find(api: A, label: &str) -> Result<Self> {
+        let object = one(&api, label).at_with(|| label.to_owned())?;
+        match object.kind {
+            ObjectKind::Symmetric(algorithm) if algorithm != KeyAlgorithm::Hmac => {
+                Ok(Self { api, handle: object.handle, algorithm })
+            }
+            _ => Err(Error::new(ErrorKind::KeyUsage).at(label.to_owned())),
+        }
+    }
+}
+
+impl<A: TokenApi> ProtectionKey for TokenProtectionKey<A> {
+    fn key_len(&self) -> usize {
+        self.algorithm.key_len()
+    }
+
+    fn encrypt_ecb(&self, cipher: BlockCipher, blocks: &mut [u8]) -> Result<()> {
+        let key = InToken { api: &self.api, handle: self.handle, algorithm: self.algorithm };
+        key.encrypt_ecb(cipher, blocks)
+    }
+}
+
+impl<A: TokenApi> fmt::Debug for TokenProtectionKey<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenProtectionKey({})", self.algorithm)
     }
 }
 

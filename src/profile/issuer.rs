@@ -6,11 +6,14 @@ use super::format::FormatFile;
 use super::identifier::{self, Identifiers};
 use super::issuer_file::{LedgerConfig, SecretFile};
 use super::key_source_file::KeySourceConfig;
+use super::keys_file::{KeyDates, KeyState};
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
+use super::protection_file::Protection;
 use super::{Allowed, Channel, Destination, DestinationId, IdentifierKind, Product};
 use crate::card::CardDate;
 use crate::crypto::ed25519::Ed25519Public;
+use crate::error::{Error, ErrorKind};
 use crate::keys::{KeyEntry, KeyIndex, KeyRef};
 use crate::perso::plan::PersonalizationPlan;
 
@@ -54,6 +57,9 @@ pub struct Issuer {
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
     pub(super) key_entries: Vec<KeyEntry>,
+    pub(super) key_dates: BTreeMap<KeyRef, KeyDates>,
+    pub(super) protection: Protection,
+    pub(super) next_protection: Option<Protection>,
     pub(super) oda: BTreeMap<KeyIndex, OdaKey>,
     pub(super) formats: BTreeMap<String, FormatFile>,
 }
@@ -194,6 +200,47 @@ impl Issuer {
     #[must_use]
     pub fn key_entries(&self) -> &[KeyEntry] {
         &self.key_entries
+    }
+
+    /// The days of a key.
+    #[must_use]
+    pub fn key_dates(&self, key: KeyRef) -> KeyDates {
+        self.key_dates.get(&key).copied().unwrap_or_default()
+    }
+
+    /// The issuer as new cards of this day see it: keys that are retired or expired are not there. The card
+    /// verification keys of one index are one set: it ends when the first of them ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::KeyRefused`] if a destination names such a key.
+    pub fn on(&self, today: CardDate) -> Result<Self, Error> {
+        let mut issuer = self.clone();
+        let ended: BTreeSet<KeyRef> = self
+            .key_entries
+            .iter()
+            .filter(|e| self.key_dates(e.key).state(today) != KeyState::Active)
+            .map(|e| KeyRef::new(e.key.usage, e.key.index))
+            .collect();
+        issuer.key_entries.retain(|e| !ended.contains(&KeyRef::new(e.key.usage, e.key.index)));
+        for (key, id) in load::destination_keys(&issuer) {
+            if !issuer.has_key(key) {
+                let e = Error::from(ErrorKind::KeyRefused("it is retired or expired"));
+                return Err(e.at(key.to_string()).at(format!("destination {id}")));
+            }
+        }
+        Ok(issuer)
+    }
+
+    /// Where the key-block protection key comes from.
+    #[must_use]
+    pub const fn protection(&self) -> &Protection {
+        &self.protection
+    }
+
+    /// Where the one comes from that takes its place (`secrets.next`).
+    #[must_use]
+    pub const fn next_protection(&self) -> Option<&Protection> {
+        self.next_protection.as_ref()
     }
 
     /// Whether `keys.toml` has a key of this use and index (for card verification keys: for any value).

@@ -6,10 +6,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::destination::{Channel, Destination, DestinationId, TransportKeyConfig};
-use super::finding::Source;
+use super::finding::{Finding, Level, Source};
 use super::identifier::Identifiers;
 use super::issuer::Environment;
 use super::key_source_file::{KeySourceConfig, RawKeySource, key_source};
+use super::protection_file::{self, CLEAR_COMPONENTS, Protection, ProtectionSource, RawProtection};
 use crate::crypto::ed25519::Ed25519Public;
 use crate::issuer::ProtectMode;
 use crate::keys::{KeyAlgorithm, KeyIndex, PublicJwk};
@@ -61,7 +62,7 @@ impl Default for LedgerConfig {
 }
 
 /// Risks that can be accepted by name.
-const RISKS: [&str; 1] = ["static-transport-of-pins"];
+const RISKS: [&str; 2] = ["static-transport-of-pins", CLEAR_COMPONENTS];
 
 /// The parts of `issuer.toml`.
 pub(super) struct IssuerFile {
@@ -72,6 +73,8 @@ pub(super) struct IssuerFile {
     pub(super) pin_mailer: Option<DestinationId>,
     pub(super) issuer_return: Option<DestinationId>,
     pub(super) secrets: Vec<SecretFile>,
+    pub(super) protection: Protection,
+    pub(super) next_protection: Option<Protection>,
     pub(super) signing_public_key: Option<Ed25519Public>,
     pub(super) ledger: LedgerConfig,
     pub(super) accepted: BTreeSet<String>,
@@ -110,7 +113,10 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Secrets {
-    key_block_protection_key: String,
+    key_block_protection_key: Spanned<String>,
+    key_block_protection_kcv: Option<Spanned<String>>,
+    key_block_protection_algorithm: Option<Spanned<String>>,
+    next: Option<RawProtection>,
     oda_password: Option<String>,
     signing_key: Option<String>,
     #[serde(default)]
@@ -252,8 +258,19 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             }
         }
     };
-    let mut secrets =
-        vec![SecretFile { kind: SecretKind::KeyBlockProtection, path: files.key_block_protection_key }];
+    let accepts = file.accept.iter().any(|risk| risk.get_ref() == CLEAR_COMPONENTS);
+    let current = RawProtection::new(
+        files.key_block_protection_key,
+        files.key_block_protection_kcv,
+        files.key_block_protection_algorithm,
+    );
+    let mut protection = protection_file::read(source, environment, accepts, &current)?;
+    let mut next_protection =
+        files.next.and_then(|raw| protection_file::read(source, environment, accepts, &raw));
+    let mut secrets = Vec::new();
+    if let ProtectionSource::File(path) = &protection.source {
+        secrets.push(SecretFile { kind: SecretKind::KeyBlockProtection, path: path.clone() });
+    }
     secrets.extend(files.signing_key.map(|path| SecretFile { kind: SecretKind::Signing, path }));
     secrets.extend(files.oda_password.map(|path| SecretFile { kind: SecretKind::OdaPassword, path }));
     secrets.extend(
@@ -271,10 +288,13 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
             path.into_inner()
         }
     };
-    let key_source = file.key_source.and_then(|raw| key_source(source, raw));
+    let key_source = file.key_source.and_then(|raw| key_source(source, raw)).unwrap_or_default();
+    for protection in [Some(&mut protection), next_protection.as_mut()].into_iter().flatten() {
+        protection.token.clone_from(&key_source.token);
+    }
     Some(IssuerFile {
         pool,
-        key_source: key_source.unwrap_or_default(),
+        key_source,
         id,
         environment,
         destinations,
@@ -282,6 +302,8 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         pin_mailer,
         issuer_return,
         secrets,
+        protection,
+        next_protection,
         signing_public_key,
         ledger,
         accepted: file.accept.into_iter().map(Spanned::into_inner).collect(),
@@ -407,5 +429,44 @@ fn transport(source: &mut Source<'_>, raw: &Spanned<RawTransport>) -> Option<Tra
             source.error(raw.kind.span().start, "value", "kind: static or per-block");
             None
         }
+    }
+}
+
+/// What working with `keys.toml` needs of `issuer.toml`: keys can be loaded before everything else is in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySettings {
+    /// Test or production.
+    pub environment: Environment,
+    /// Where the key-block protection key comes from.
+    pub protection: Protection,
+    /// Where the one comes from that takes its place.
+    pub next: Option<Protection>,
+    /// Whether components of keys may be typed.
+    pub accepts_components: bool,
+    /// File of the key that signs logs, relative to the issuer directory.
+    pub signing_key: Option<String>,
+    /// Its public key.
+    pub signing_public_key: Option<Ed25519Public>,
+}
+
+impl KeySettings {
+    /// Reads `issuer.toml`.
+    ///
+    /// # Errors
+    /// Every finding that is an error.
+    pub fn read(bytes: &[u8]) -> Result<Self, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let file = Source::new("issuer.toml", bytes, &mut findings).and_then(|mut s| read(&mut s));
+        findings.retain(|f| f.level == Level::Error);
+        let Some(file) = file.filter(|_| findings.is_empty()) else { return Err(findings) };
+        let signing = file.secrets.into_iter().find(|f| f.kind == SecretKind::Signing);
+        Ok(Self {
+            environment: file.environment,
+            protection: file.protection,
+            next: file.next_protection,
+            accepts_components: file.accepted.contains(CLEAR_COMPONENTS),
+            signing_key: signing.map(|f| f.path),
+            signing_public_key: file.signing_public_key,
+        })
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check;
-use super::destination::TransportKeyConfig;
+use super::destination::{DestinationId, TransportKeyConfig};
 use super::finding::{Finding, Level, Source};
 use super::issuer::{Environment, Issuer};
+use super::keys_edit::KeyLine;
+use super::keys_file::KeyState;
 use super::{format_file, issuer_file, keys_file, oda_file, plan_file, product_file, profile_file};
 use crate::card::CardDate;
 use crate::keys::{KeyIndex, KeyRef, KeyUse};
@@ -28,6 +30,10 @@ pub(super) fn load(files: &Files, today: Option<CardDate>) -> (Option<Issuer>, V
 fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> Option<Issuer> {
     let main = one(files, "issuer.toml", findings, issuer_file::read).flatten();
     let keys = one(files, "keys.toml", findings, keys_file::read).unwrap_or_default();
+    let key_dates = keys.iter().map(|k| (k.entry.key, k.dates)).collect();
+    if let Some(today) = today {
+        check_dates(&keys, today, findings);
+    }
     let mut oda = BTreeMap::new();
     let mut products = BTreeMap::new();
     let mut profiles = BTreeMap::new();
@@ -107,7 +113,10 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         products,
         profiles: BTreeMap::new(),
         script_plans,
-        key_entries: keys,
+        key_entries: keys.into_iter().map(|k| k.entry).collect(),
+        key_dates,
+        protection: main.protection,
+        next_protection: main.next_protection,
         oda,
         formats,
     };
@@ -162,8 +171,34 @@ fn unexpected(findings: &mut Vec<Finding>, path: &str) {
     });
 }
 
-/// Keys that destinations name are loaded; static ECB transport of PINs is accepted by name.
-fn check_keys(issuer: &Issuer, findings: &mut Vec<Finding>) {
+/// Days before the end of a key on which people are told.
+const WARN_DAYS: u16 = 90;
+
+/// Keys that serve no new card any more, or soon.
+fn check_dates(keys: &[KeyLine], today: CardDate, findings: &mut Vec<Finding>) {
+    for key in keys {
+        let name = key.entry.key;
+        let message = match key.dates.state(today) {
+            KeyState::Retired => format!("key {name} is retired: an order that names it is rejected"),
+            KeyState::Expired => format!("key {name} is expired: an order that names it is rejected"),
+            KeyState::Active => {
+                let ends = [key.dates.expires, key.dates.retired].into_iter().flatten().min();
+                let Some(end) = ends.filter(|end| *end <= today.plus_days(WARN_DAYS)) else { continue };
+                format!("key {name} serves no new card after or from {}", end.iso())
+            }
+        };
+        findings.push(Finding {
+            level: Level::Warning,
+            code: "key-ends",
+            file: "keys.toml".to_owned(),
+            line: key.line,
+            message,
+        });
+    }
+}
+
+/// The keys that destinations name, and who names them.
+pub(super) fn destination_keys(issuer: &Issuer) -> BTreeSet<(KeyRef, &DestinationId)> {
     let mut wanted = BTreeSet::new();
     for d in issuer.destinations.values() {
         match d.transport {
@@ -177,7 +212,12 @@ fn check_keys(issuer: &Issuer, findings: &mut Vec<Finding>) {
             wanted.insert((KeyRef::new(usage, index), &d.id));
         }
     }
-    for (key, id) in wanted {
+    wanted
+}
+
+/// Keys that destinations name are loaded; static ECB transport of PINs is accepted by name.
+fn check_keys(issuer: &Issuer, findings: &mut Vec<Finding>) {
+    for (key, id) in destination_keys(issuer) {
         if !issuer.has_key(key) {
             findings.push(Finding {
                 level: Level::Error,

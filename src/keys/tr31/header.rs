@@ -383,6 +383,16 @@ impl Header {
         self
     }
 
+    /// The header of the same key in a block of another version under another protection key: usage, mode, key version
+    /// and exportability stay; so do the optional blocks, but for `PB` (fill) and `KP` (check value of the protection
+    /// key), which belonged to the old block.
+    #[must_use]
+    pub fn for_version(&self, version: Version) -> Self {
+        let mut header = Self { version, context: b'0', ..self.clone() };
+        header.optional.retain(|block| !matches!(&block.id, b"PB" | b"KP"));
+        header
+    }
+
     /// Version.
     #[must_use]
     pub const fn version(&self) -> Version {
@@ -426,7 +436,7 @@ impl Header {
     }
 
     /// The header at the start of `cursor`, and the stated length of the whole block.
-    pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<(Self, usize)> {
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<(Self, usize)> {
         let version = match cursor.u8()? {
             b'A' => Version::A,
             b'B' => Version::B,

@@ -96,6 +96,14 @@ pub fn unwrap(kbpk: &dyn ProtectionKey, block: &str) -> Result<(Header, Secret)>
     open(kbpk, block).map(|opened| (opened.header, opened.key))
 }
 
+/// The header of a key block, for people to read: nothing says yet that it is authentic.
+///
+/// # Errors
+/// As [`unwrap`] for the form of the header.
+pub fn header(block: &str) -> Result<Header> {
+    Header::parse(&mut Cursor::new(block.as_bytes())).map(|(header, _)| header)
+}
+
 /// A key block, opened: with the fill, for known-answer tests.
 pub(crate) struct Opened {
     pub(crate) header: Header,

@@ -4,6 +4,7 @@ use crate::crypto::aes::AesKey;
 use crate::crypto::mac::{cmac_aes, cmac_tdes};
 use crate::crypto::tdes::TdesKey;
 use crate::error::{ErrorKind, Result};
+use crate::keys::{Kcv, KcvMethod};
 use crate::secret::Secret;
 
 /// The block cipher of a key block protection key.
@@ -80,6 +81,28 @@ pub trait ProtectionKey {
         Ok(blocks.chunks(len).map(Secret::copy_of).collect())
     }
 
+    /// Its check value: `tdes` of a TDES key, `aes-cmac` of an AES key, of the usual length.
+    ///
+    /// # Errors
+    /// As [`ProtectionKey::encrypt_ecb`].
+    fn kcv(&self, cipher: BlockCipher) -> Result<Kcv> {
+        let long = long_kcv(self, cipher)?;
+        let len = match cipher {
+            BlockCipher::Tdes => KcvMethod::Tdes.usual_len(),
+            BlockCipher::Aes => KcvMethod::AesCmac.usual_len(),
+        };
+        Kcv::new(long.bytes().get(..len).unwrap_or_default())
+    }
+
+    /// Whether `stated` is the beginning of its check value. Constant time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::KcvMismatch`] if it is not; as [`ProtectionKey::encrypt_ecb`].
+    fn verify_kcv(&self, cipher: BlockCipher, stated: &Kcv) -> Result<()> {
+        let right = long_kcv(self, cipher)?.begins_with(stated);
+        if right { Ok(()) } else { Err(ErrorKind::KcvMismatch.into()) }
+    }
+
     /// The key with every byte XORed with `letter`: how versions A and C make their keys. A token cannot.
     ///
     /// # Errors
@@ -115,6 +138,38 @@ impl ProtectionKey for Secret {
             out.iter_mut().zip(self.expose()).for_each(|(o, k)| *o = k ^ letter);
             Ok(())
         })
+    }
+}
+
+impl<P: ProtectionKey + ?Sized> ProtectionKey for Box<P> {
+    fn key_len(&self) -> usize {
+        (**self).key_len()
+    }
+
+    fn encrypt_ecb(&self, cipher: BlockCipher, blocks: &mut [u8]) -> Result<()> {
+        (**self).encrypt_ecb(cipher, blocks)
+    }
+
+    fn cmac(&self, cipher: BlockCipher, messages: &[&[u8]]) -> Result<Vec<Secret>> {
+        (**self).cmac(cipher, messages)
+    }
+
+    fn variant(&self, letter: u8) -> Result<Secret> {
+        (**self).variant(letter)
+    }
+}
+
+fn long_kcv<P: ProtectionKey + ?Sized>(key: &P, cipher: BlockCipher) -> Result<Kcv> {
+    match cipher {
+        BlockCipher::Tdes => {
+            let mut block = [0; 8];
+            key.encrypt_ecb(cipher, &mut block)?;
+            Kcv::new(&block)
+        }
+        BlockCipher::Aes => {
+            let mac = key.cmac(cipher, &[&[0; 16]])?;
+            Kcv::new(mac.first().map(Secret::expose).unwrap_or_default())
+        }
     }
 }
 
@@ -185,6 +240,24 @@ mod tests {
             } else {
                 assert!(matches!(opened.unwrap_err().kind(), ErrorKind::Unsupported(_)));
             }
+        }
+    }
+
+    #[test]
+    fn check_values_are_those_of_the_same_key_in_memory() {
+        use crate::keys::KeyAlgorithm;
+        let memory = Secret::copy_of(&[0x5E; 24]);
+        let token: Box<dyn ProtectionKey> = Box::new(Token(memory.duplicate()));
+        for (cipher, method, algorithm) in [
+            (BlockCipher::Tdes, KcvMethod::Tdes, KeyAlgorithm::Tdes3),
+            (BlockCipher::Aes, KcvMethod::AesCmac, KeyAlgorithm::Aes192),
+        ] {
+            let kcv = method.compute(&memory, algorithm).unwrap();
+            assert_eq!(token.kcv(cipher).unwrap(), kcv);
+            assert_eq!(memory.kcv(cipher).unwrap(), kcv);
+            token.verify_kcv(cipher, &kcv).unwrap();
+            let other = "0102030405".parse().unwrap();
+            assert_eq!(token.verify_kcv(cipher, &other).unwrap_err().kind(), &ErrorKind::KcvMismatch);
         }
     }
 

@@ -33,6 +33,14 @@ pub enum Event {
     LogRepaired,
     /// The data key of the job was destroyed and its files removed.
     BatchWiped,
+    /// A key was loaded into `keys.toml`.
+    KeyImported,
+    /// A key was given out under a key of another party.
+    KeyExported,
+    /// A key was given a day from which it serves no new card.
+    KeyRetired,
+    /// Every key was put under another key-block protection key.
+    KeysRewrapped,
 }
 
 /// A name or a reason that a person gives: 1 to 200 printable characters, and no run of 12 digits or more, which could be

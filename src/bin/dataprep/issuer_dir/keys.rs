@@ -1,11 +1,11 @@
 //! The keys of an issuer directory, opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use emv_dataprep::batch::EnvelopeKeys;
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::crypto::backend::Backend;
-use emv_dataprep::crypto::ed25519::Ed25519Private;
+use emv_dataprep::crypto::ed25519::{Ed25519Private, Ed25519Public};
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rsa::RsaPrivate;
 use emv_dataprep::issuer::KeyModule;
@@ -16,6 +16,7 @@ use emv_dataprep::secret::Secret;
 use emv_dataprep::store::Store;
 use emv_dataprep::store::pool::Pool;
 
+use super::protection::{self, Protecting};
 use super::read::{der_of, read_bounded, read_hex_secret, read_secret};
 use super::{IssuerDir, token};
 use crate::failure::Failure;
@@ -30,26 +31,18 @@ pub struct OpenKeys {
 
 impl IssuerDir {
     /// The key-block protection key.
-    pub fn kbpk(&self) -> Result<Secret, Failure> {
-        let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::KeyBlockProtection);
-        let file = file.ok_or_else(|| Failure::refused("issuer.toml names no key-block protection key"))?;
-        read_hex_secret(&self.root.join(&file.path))
+    pub fn kbpk(&self) -> Result<Protecting, Failure> {
+        let which = (self.issuer.protection(), self.issuer.next_protection());
+        let entries = self.issuer.key_entries().iter();
+        let found = protection::open_fitting(&self.root, which, self.issuer.environment(), entries)?;
+        Ok(found.0)
     }
 
     /// The key that signs manifests and audit logs, if the issuer has one.
     pub fn signing_key(&self) -> Result<Option<Ed25519Private>, Failure> {
         let file = self.issuer.secret_files().iter().find(|f| f.kind == SecretKind::Signing);
         let (Some(file), Some(public)) = (file, self.issuer.signing_public_key()) else { return Ok(None) };
-        let path = self.root.join(&file.path);
-        let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
-        let key = Ed25519Private::from_seed(&read_hex_secret(&path)?).map_err(at)?;
-        if key.public() != *public {
-            return Err(Failure::refused(format!(
-                "{}: is not the key of signing_public_key in issuer.toml",
-                path.display()
-            )));
-        }
-        Ok(Some(key))
+        signing_key(&self.root.join(&file.path), public).map(Some)
     }
 
     /// Opens every key block, issuer RSA key and envelope key; or finds the keys in the token that `issuer.toml` names.
@@ -164,4 +157,17 @@ pub(super) fn refuse_other_key(oda: &OdaKey, modulus: &[u8], place: &str) -> Res
         return Err(Failure::refused(format!("{place}: a certificate of oda/{index} is for another key")));
     }
     Ok(())
+}
+
+/// The private key of a file, which must be that of `public`.
+pub fn signing_key(path: &Path, public: &Ed25519Public) -> Result<Ed25519Private, Failure> {
+    let at = |e: emv_dataprep::error::Error| Failure::refused(format!("{}: {e}", path.display()));
+    let key = Ed25519Private::from_seed(&read_hex_secret(path)?).map_err(at)?;
+    if key.public() != *public {
+        return Err(Failure::refused(format!(
+            "{}: is not the key of signing_public_key in issuer.toml",
+            path.display()
+        )));
+    }
+    Ok(key)
 }

@@ -1,6 +1,7 @@
 //! An issuer directory on disk: its text files, its secrets, its keys.
 
 mod keys;
+pub mod protection;
 mod read;
 pub mod token;
 
@@ -14,9 +15,9 @@ use emv_dataprep::profile::{Environment, Files, Finding, Issuer, Level};
 
 use crate::failure::Failure;
 
-pub use keys::OpenKeys;
+pub use keys::{OpenKeys, signing_key};
 use read::read_files;
-pub use read::{read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
+pub use read::{KEY_LOG, read_bounded, read_hex_secret, read_private_jwk, read_secret, secret_from_hex};
 
 /// An issuer directory whose configuration is good.
 pub struct IssuerDir {

@@ -18,8 +18,11 @@ const MOST_BYTES: u64 = 4 << 20;
 /// Files of an issuer directory.
 const MOST_FILES: usize = 10_000;
 
-/// All text files of a directory by their paths in it. Hidden files, folders `secrets` and the key pool are no
-/// configuration.
+/// Folder of the log of changes to `keys.toml`.
+pub const KEY_LOG: &str = "key-log";
+
+/// All text files of a directory by their paths in it. Hidden files, folders `secrets`, the key pool and the key log are
+/// no configuration.
 pub(super) fn read_files(root: &Path) -> Result<Files, Failure> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -35,8 +38,8 @@ pub(super) fn read_files(root: &Path) -> Result<Files, Failure> {
             let Some(text) = name.to_str() else {
                 return Err(Failure::refused(format!("{}: a name that is not UTF-8", path.display())));
             };
-            let is_pool = text == "pool" && folder.as_os_str().is_empty();
-            if text.starts_with('.') || text == "secrets" || is_pool {
+            let is_kept = matches!(text, "pool" | KEY_LOG) && folder.as_os_str().is_empty();
+            if text.starts_with('.') || text == "secrets" || is_kept {
                 continue;
             }
             let relative = folder.join(text);

@@ -1,9 +1,12 @@
 //! The issuer's keys in a token.
 
+use std::path::Path;
+
 use emv_dataprep::keys::KeySource;
 use emv_dataprep::profile::TokenConfig;
 
 use super::IssuerDir;
+use super::protection::Protecting;
 use crate::failure::Failure;
 
 /// The token that `issuer.toml` names.
@@ -15,13 +18,25 @@ pub fn config(dir: &IssuerDir) -> Result<&TokenConfig, Failure> {
 /// The issuer's keys in the token, found and checked.
 #[cfg(feature = "pkcs11")]
 pub fn open(dir: &IssuerDir) -> Result<Box<dyn KeySource>, Failure> {
-    with_feature::open(dir, with_feature::login(dir, config(dir)?, with_feature::Pkcs11::open)?)
+    with_feature::open(dir, with_feature::login(&dir.root, config(dir)?, with_feature::Pkcs11::open)?)
 }
 
 /// What a program without PKCS#11 says.
 #[cfg(not(feature = "pkcs11"))]
 pub fn open(dir: &IssuerDir) -> Result<Box<dyn KeySource>, Failure> {
     config(dir)?;
+    Err(without_feature())
+}
+
+/// The key-block protection key of this label in a token.
+#[cfg(feature = "pkcs11")]
+pub fn protection_key(root: &Path, config: &TokenConfig, label: &str) -> Result<Protecting, Failure> {
+    with_feature::protection_key(root, config, label)
+}
+
+/// What a program without PKCS#11 says.
+#[cfg(not(feature = "pkcs11"))]
+pub fn protection_key(_: &Path, _: &TokenConfig, _: &str) -> Result<Protecting, Failure> {
     Err(without_feature())
 }
 
@@ -39,13 +54,14 @@ mod with_feature {
 
     use emv_dataprep::error::{Error, Result};
     pub use emv_dataprep::hsm::Pkcs11;
-    use emv_dataprep::hsm::Token;
+    use emv_dataprep::hsm::{Token, TokenProtectionKey};
     use emv_dataprep::keys::KeySource;
     use emv_dataprep::profile::{PinFrom, TokenConfig};
     use emv_dataprep::secret::Secret;
 
     use super::super::IssuerDir;
     use super::super::keys::refuse_other_key;
+    use super::super::protection::Protecting;
     use super::super::read::{read_bounded, read_secret};
     use crate::failure::Failure;
 
@@ -57,18 +73,29 @@ mod with_feature {
 
     /// Loads the library and logs in.
     pub fn login(
-        dir: &IssuerDir,
+        root: &Path,
         config: &TokenConfig,
         open: impl FnOnce(&Path, &str, &Secret) -> Result<Pkcs11>,
     ) -> std::result::Result<Pkcs11, Failure> {
         let text = match &config.pin {
-            PinFrom::File(path) => read_secret(&dir.root.join(path))?,
+            PinFrom::File(path) => read_secret(&root.join(path))?,
             PinFrom::Descriptor(number) => {
                 Secret::new(read_bounded(&PathBuf::from(format!("/dev/fd/{number}")))?)
             }
         };
         let pin = Secret::copy_of(text.expose().trim_ascii());
         open(Path::new(&config.library), &config.token, &pin).map_err(|e| failure(config, &e))
+    }
+
+    /// A protection key that is asked to encipher.
+    pub(super) fn protection_key(
+        root: &Path,
+        config: &TokenConfig,
+        label: &str,
+    ) -> std::result::Result<Protecting, Failure> {
+        let api = login(root, config, Pkcs11::open)?;
+        let key = TokenProtectionKey::find(api, label).map_err(|e| failure(config, &e))?;
+        Ok(Box::new(key))
     }
 
     /// Finds and checks every key.

@@ -177,11 +177,13 @@ pub fn prepare(args: &Args) -> Result<Manifest, Failure> {
         facts.push(("reason", reason.to_owned()));
         journal.add(Event::BatchResumed, facts)?;
     }
+    let today = Start::read(&job.job.started)?.today;
+    let issuer = dir.issuer.on(today)?;
     let cards = Cards {
-        issuer: &dir.issuer,
+        issuer: &issuer,
         module: &keys.module,
         opener: &keys.envelopes,
-        today: Start::read(&job.job.started)?.today,
+        today,
         backend,
         scripts: Scripts::Build,
         supply: supply.as_supply(),

@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Done {
     let config = token::config(&dir)?;
     // All keys together pass the rules of the software ring before the first of them goes anywhere.
     let ring = dir.software_ring(prepare::backend()?)?;
-    let api = token::login(&dir, config, Pkcs11::open_to_import)?;
+    let api = token::login(&dir.root, config, Pkcs11::open_to_import)?;
     let kbpk = dir.kbpk()?;
     let mut made = 0_usize;
     for entry in dir.issuer.key_entries() {
