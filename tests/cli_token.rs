@@ -236,3 +236,31 @@ fn what_is_wrong_with_the_token_is_told_before_the_first_card() {
     assert_eq!(refused.status.code(), Some(1), "{}", words(&refused));
     assert!(words(&refused).contains("pin:EE: no such key"), "{}", words(&refused));
 }
+
+#[test]
+fn a_protection_key_in_the_token_opens_the_blocks_of_keys_in_memory() {
+    let Some(demo) = demo() else { return };
+    let orders = demo.orders(12);
+    let hex_key = std::fs::read_to_string(demo.path("secrets/kbpk.hex")).unwrap();
+    let file = demo.path("secrets/kbpk.bin");
+    std::fs::write(&file, hex::decode(hex_key.trim()).unwrap()).unwrap();
+    let pin = std::fs::read_to_string(demo.path("secrets/token.pin")).unwrap();
+    let mut tool = Command::new("softhsm2-util");
+    tool.arg("--import").arg(&file).args(["--aes", "--token", "demo", "--label", "kbpk", "--id", "A1"]);
+    tool.args(["--pin", pin.trim()]).env("SOFTHSM2_CONF", demo.path("softhsm2.conf"));
+    let made = tool.output().unwrap();
+    assert!(made.status.success(), "{}", words(&made));
+    let issuer = demo.path("token-kbpk");
+    copy(&demo.path("issuer"), &issuer);
+    let text = std::fs::read_to_string(issuer.join("issuer.toml")).unwrap();
+    let text = text.replace("kind = \"pkcs11\"", "kind = \"software\"");
+    let text = text.replace("\"../secrets/kbpk.hex\"", "\"pkcs11:object=kbpk\"");
+    std::fs::write(issuer.join("issuer.toml"), text).unwrap();
+    let (ours, memory) = (demo.path("out-kbpk"), demo.path("out-kbpk-memory"));
+    for (issuer, out) in [("token-kbpk", &ours), ("in-memory", &memory)] {
+        let done = demo.prepare(issuer, &orders, out, &[]).output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}", words(&done));
+    }
+    assert_same(&ours, &memory);
+    assert!(std::fs::read_to_string(ours.join("batch.json")).unwrap().contains("software"));
+}

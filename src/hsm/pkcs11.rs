@@ -94,9 +94,12 @@ impl Pkcs11 {
             Some(session) => session,
             None => open_session(&self.library, self.slot, self.writable)?,
         };
-        let done = work(&session).map_err(|e| lost(&e))?;
-        self.sessions().push(session);
-        Ok(done)
+        let done = work(&session).map_err(|e| lost(&e));
+        // With its last session a token logs out, so one whose call was refused is kept; one that was lost is not.
+        if done.as_ref().err().is_none_or(|e| !e.stops_batch()) {
+            self.sessions().push(session);
+        }
+        done
     }
 }
 
@@ -142,7 +145,9 @@ fn lost(error: &CkError) -> Error {
             ErrorKind::KeySourceLost("the token is write protected")
         }
         RvError::DeviceMemory | RvError::HostMemory => ErrorKind::KeySourceLost("the token has no room"),
-        RvError::PinLocked | RvError::PinExpired => ErrorKind::KeySourceLost("the token's PIN is locked"),
+        RvError::PinLocked | RvError::PinExpired => {
+            ErrorKind::KeyRefused("the token's PIN is locked or has ended")
+        }
         _ => ErrorKind::KeySourceLost("the token reports an error of its own"),
     }
     .into()

@@ -33,7 +33,8 @@ pub fn open(root: &Path, protection: &Protection, environment: Environment) -> R
         ProtectionSource::Token(name) => {
             let config = protection.token.as_ref();
             let config = config.ok_or_else(|| named("[key_source] names no token".to_owned()))?;
-            let label = name.trim_start_matches("pkcs11:").trim_start_matches("object=");
+            let label = token::object_of(name, &config.token);
+            let label = label.ok_or_else(|| named(format!("is no object of token {}", config.token)))?;
             return checked(token::protection_key(root, config, label)?, protection);
         }
     };

@@ -15,6 +15,18 @@ pub fn config(dir: &IssuerDir) -> Result<&TokenConfig, Failure> {
     named.ok_or_else(|| Failure::refused("issuer.toml names no token under [key_source]"))
 }
 
+/// The label in `pkcs11:LABEL`, or in a URI with `object` (RFC 7512) that names this token or none.
+pub fn object_of<'a>(name: &'a str, token: &str) -> Option<&'a str> {
+    let path = name.strip_prefix("pkcs11:")?;
+    if !path.contains('=') {
+        return Some(path);
+    }
+    let value = |wanted: &str| {
+        path.split(';').find_map(|part| part.split_once('=').filter(|(k, _)| *k == wanted)).map(|(_, v)| v)
+    };
+    value("object").filter(|_| value("token").is_none_or(|named| named == token))
+}
+
 /// The issuer's keys in the token, found and checked.
 #[cfg(feature = "pkcs11")]
 pub fn open(dir: &IssuerDir) -> Result<Box<dyn KeySource>, Failure> {
@@ -107,5 +119,24 @@ mod with_feature {
             refuse_other_key(oda, &token.oda_info(oda.index)?.modulus, &format!("token {}", config.token))?;
         }
         Ok(Box::new(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::object_of;
+
+    #[test]
+    fn a_label_or_the_object_of_a_uri_of_this_token() {
+        for (name, label) in [
+            ("pkcs11:kbpk", Some("kbpk")),
+            ("pkcs11:object=kbpk", Some("kbpk")),
+            ("pkcs11:token=demo;object=kbpk", Some("kbpk")),
+            ("pkcs11:token=other;object=kbpk", None),
+            ("pkcs11:token=demo", None),
+            ("kbpk", None),
+        ] {
+            assert_eq!(object_of(name, "demo"), label, "{name}");
+        }
     }
 }
