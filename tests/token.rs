@@ -233,16 +233,18 @@ fn objects_may_do_what_their_use_needs_and_are_made_once() {
         assert_eq!(double.may(label), Some(may), "{label}");
     }
     // What was interrupted can be done again: what is there stays as it is.
-    let cvk = entry(KeyRef::new(KeyUse::Cvk, KeyIndex(9)), KeyAlgorithm::Tdes2, &[0x31; 16]);
+    let value = &ISSUER.keys[&KeyRef::new(KeyUse::Cvk, KeyIndex(1))].1;
+    let cvk = entry(KeyRef::new(KeyUse::Cvk, KeyIndex(9)), KeyAlgorithm::Tdes2, value);
     let made = |entry| import_symmetric(&double, &kbpk(), entry).unwrap();
     assert_eq!(made(&ledger), 0);
     assert_eq!(made(&cvk), 2);
     double.remove("cvk:09:left");
     assert_eq!(made(&cvk), 1);
     assert_eq!(made(&cvk), 0);
-    let mut wrong = entry(KeyRef::new(KeyUse::Pvk, KeyIndex(7)), KeyAlgorithm::Tdes2, &[0x31; 16]);
+    let mut wrong = entry(KeyRef::new(KeyUse::Pvk, KeyIndex(7)), KeyAlgorithm::Tdes2, value);
     wrong.kcv = "000000".parse().unwrap();
-    assert!(import_symmetric(&double, &kbpk(), &wrong).is_err());
+    let refused = import_symmetric(&double, &kbpk(), &wrong).unwrap_err();
+    assert_eq!(refused.to_string(), "pvk:07: the key check value differs");
     assert!(double.may("pvk:07").is_none(), "nothing is made of a key that is refused");
 }
 
