@@ -1,5 +1,11 @@
 //! SoftHSM2 for tests: where it is, and a process of its own with tokens of its own.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "each test file uses a part of it"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
