@@ -111,7 +111,7 @@
 //! | 5 | [`profile`] |
 //! | 6 | [`prepare`] |
 //! | 7 | [`order`], [`output`] |
-//! | 8 | [`store`], [`batch`] |
+//! | 8 | [`store`], [`hsm`], [`batch`] |
 //! | – | [`verify`], [`selftest`] |
 
 pub mod batch;
@@ -120,6 +120,7 @@ pub mod card;
 pub mod crypto;
 pub mod emv;
 pub mod error;
+pub mod hsm;
 pub mod issuer;
 pub mod keys;
 pub mod order;

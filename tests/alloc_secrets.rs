@@ -18,12 +18,12 @@ use emv_dataprep::batch::{BlockNumber, Cards, EnvelopeKeys, Made, Pipeline as _}
 use emv_dataprep::card::Psn;
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
-use emv_dataprep::crypto::rsa::{Exponent, RsaPrivate};
+use emv_dataprep::crypto::rsa::{Exponent, PrimeTagKey, RsaPrivate};
 use emv_dataprep::crypto::tdes::TdesKey;
 use emv_dataprep::issuer::icc_key;
 use emv_dataprep::keys::{KeyIndex, KeyRef, KeyUse, PrivateJwk, PublicJwk, jwe};
 use emv_dataprep::order::Frame;
-use emv_dataprep::output::{Form, Recipients, Sheet, seal};
+use emv_dataprep::output::{Form, Recipients, RecordMacKey, Sheet, seal};
 use emv_dataprep::prepare::{FirstSerial, Scripts};
 use emv_dataprep::profile::DestinationId;
 use emv_dataprep::secret::Secret;

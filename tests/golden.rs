@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod common;
+#[cfg(feature = "pkcs11")]
+mod softhsm_support;
+mod token_support;
 
 use std::collections::BTreeMap;
 
@@ -15,10 +18,10 @@ use emv_dataprep::crypto::rsa::{self, Exponent, KeySpec, RsaPrivate};
 use emv_dataprep::crypto::tdes::TdesKey;
 use emv_dataprep::emv::{Afl, Aip, Record, SdaTagList, Sfi, StaticData, Tag, tlv};
 use emv_dataprep::issuer::oda::{IccCertificate, IccKeyKind};
-use emv_dataprep::issuer::{cvv, ibm3624, icc_key, pvv};
+use emv_dataprep::issuer::{SecurityModule, cvv, ibm3624, icc_key, pvv};
 use emv_dataprep::keys::{KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
 use emv_dataprep::perso::{DgiTag, Protection};
-use emv_dataprep::prepare::{CardRequest, PreparedCard, RsaKeySupply, prepare_batch};
+use emv_dataprep::prepare::{CardRequest, Context, PreparedCard, RsaKeySupply, TransportKeys, prepare_batch};
 use emv_dataprep::profile::{ExpiryOrder, PinVerification};
 use emv_dataprep::secret::Secret;
 use serde_json::{Value, json};
@@ -109,7 +112,7 @@ fn issuer_of(inputs: &Value) -> TestIssuer {
     TestIssuer::from_parts(Seed::fixed(seed), keys, schemes.collect(), inputs["today"].as_str().unwrap())
 }
 
-fn prepare(issuer: &TestIssuer, inputs: &Value) -> (CardRequest, PreparedCard) {
+fn prepare(issuer: &TestIssuer, module: &dyn SecurityModule, inputs: &Value) -> (CardRequest, PreparedCard) {
     let mut fixed = BTreeMap::new();
     for name in ["icc_key", "pin_key"] {
         if inputs[name].is_object() {
@@ -118,7 +121,9 @@ fn prepare(issuer: &TestIssuer, inputs: &Value) -> (CardRequest, PreparedCard) {
     }
     let supply = Fixed(fixed);
     let request = || issuer.request(&inputs["order"].to_string());
-    let card = prepare_batch(&issuer.context_with(Some(&supply)), &[request()]).unwrap().remove(0).unwrap();
+    let transport_keys = &TransportKeys::for_block(&issuer.issuer, module, &issuer.seed, 0).unwrap();
+    let context = Context { module, transport_keys, ..issuer.context_with(Some(&supply)) };
+    let card = prepare_batch(&context, &[request()]).unwrap().remove(0).unwrap();
     (request(), card)
 }
 
@@ -233,11 +238,15 @@ fn steps(issuer: &TestIssuer, request: &CardRequest, card: &PreparedCard) -> Vec
 
 fn golden(profile: &str, inputs: &Value) -> Value {
     let issuer = issuer_of(inputs);
-    let (request, card) = prepare(&issuer, inputs);
+    golden_from(&issuer, &issuer.module, profile, inputs)
+}
+
+fn golden_from(issuer: &TestIssuer, module: &dyn SecurityModule, profile: &str, inputs: &Value) -> Value {
+    let (request, card) = prepare(issuer, module, inputs);
     let line: Value = serde_json::from_slice(&emv_dataprep::output::card_line(&card)).unwrap();
     json!({
         "id": format!("card-{profile}"), "kind": "golden_card", "source": "made here; test keys only",
-        "inputs": inputs, "steps": steps(&issuer, &request, &card),
+        "inputs": inputs, "steps": steps(issuer, &request, &card),
         "expected": {"card": line, "return": card.issuer_return, "mailer": card.mailer},
     })
 }
@@ -268,4 +277,47 @@ fn golden_cards_come_out_byte_for_byte() {
         }
         assert_eq!(file["expected"], made["expected"], "{profile}");
     }
+}
+
+/// The issuer's keys in a double of a token, without any library.
+#[test]
+fn golden_cards_come_out_of_the_double_of_a_token() {
+    for profile in profiles() {
+        let file: Value = serde_json::from_slice(&std::fs::read(path(profile)).unwrap()).unwrap();
+        let issuer = issuer_of(&file["inputs"]);
+        let double = token_support::Double::new();
+        assert_from_token(profile, &file, &issuer, double);
+    }
+}
+
+/// The issuer's keys in SoftHSM2, non-extractable.
+#[cfg(feature = "pkcs11")]
+#[test]
+fn golden_cards_come_out_of_a_token() {
+    let test = "golden_cards_come_out_of_a_token";
+    let Some(library) = softhsm_support::inside(test, &profiles()) else { return };
+    for profile in profiles() {
+        let file: Value = serde_json::from_slice(&std::fs::read(path(profile)).unwrap()).unwrap();
+        let issuer = issuer_of(&file["inputs"]);
+        let pin = Secret::copy_of(softhsm_support::PIN.as_bytes());
+        let api = emv_dataprep::hsm::Pkcs11::open_to_import(&library, profile, &pin).unwrap();
+        assert_from_token(profile, &file, &issuer, api);
+    }
+}
+
+/// Puts the keys into the token; nothing but the token is asked after that.
+fn assert_from_token(
+    profile: &str,
+    file: &Value,
+    issuer: &TestIssuer,
+    api: impl emv_dataprep::hsm::TokenApi,
+) {
+    token_support::import(&api, issuer);
+    let oda = issuer.issuer_keys.keys().copied();
+    let token = emv_dataprep::hsm::Token::open(api, &token_support::entries(issuer), oda).unwrap();
+    let module = emv_dataprep::issuer::KeyModule::new(token);
+    assert_eq!(module.source_name(), "pkcs11");
+    let made = golden_from(issuer, &module, profile, &file["inputs"]);
+    assert!(file["steps"] == made["steps"], "{profile}: steps");
+    assert!(file["expected"] == made["expected"], "{profile}: the card differs");
 }

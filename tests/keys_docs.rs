@@ -42,7 +42,7 @@ fn the_examples_of_the_document_are_what_the_program_says() {
 
 #[test]
 fn every_help_ends_with_an_example() {
-    for command in ["list", "check", "import", "export", "retire", "rotate", "wrap", "signing"] {
+    for command in ["list", "check", "import", "export", "retire", "rotate", "wrap", "signing", "to-token"] {
         let (code, help, _) = ran(dataprep().args(["keys", command, "--help"]));
         let help = text(&help);
         let (_, example) = help.rsplit_once("Example: ").unwrap_or_else(|| panic!("{command}"));

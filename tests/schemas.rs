@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Schema, the source files of its members, the kind of file.
 const CONFIGURATION: [(&str, &[&str]); 7] = [
-    ("issuer", &["issuer_file", "envelope_file", "identifier", "protection_file"]),
+    ("issuer", &["issuer_file", "envelope_file", "identifier", "key_source_file", "protection_file"]),
     ("keys", &["keys_file"]),
     ("oda", &["oda_file"]),
     ("product", &["product_file", "identifier"]),

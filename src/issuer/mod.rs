@@ -23,6 +23,7 @@ pub mod session_key;
 
 pub use key_module::KeyModule;
 pub use module::{
-    CardKeys, CardKeysJob, CvvJob, DerivationOption, DigitValue, HeldPin, IvCvc3Job, NaturalPinJob,
-    PinBlockFormat, PinBlockJob, ProtectMode, PvvJob, SecurityModule, TransportKey, TransportKeyInfo,
+    CardKeys, CardKeysJob, CvvJob, DerivationOption, DigitValue, ExportPinJob, HeldPin, ImportPinJob,
+    IvCvc3Job, NaturalPinJob, PinBlockFormat, PinBlockJob, ProtectMode, PvvJob, ReferencePinJob,
+    SecurityModule, TransportKey, TransportKeyInfo,
 };

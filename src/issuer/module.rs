@@ -3,7 +3,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::card::{Pan, Pin, Psn, ServiceCode};
-use crate::crypto::rng::StreamRng;
+use crate::crypto::rng::{CardStream, StreamRng};
 use crate::error::Result;
 use crate::keys::{KeyAlgorithm, KeyIndex, KeyInfo, KeyRef, OdaKeyInfo};
 use crate::secret::Secret;
@@ -192,6 +192,43 @@ pub struct PinBlockJob<'a> {
     pub pin: &'a HeldPin,
 }
 
+/// A PIN block that comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportPinJob<'a> {
+    /// Its format.
+    pub format: PinBlockFormat,
+    /// The `pin` key that it is under.
+    pub key: KeyRef,
+    /// The enciphered block.
+    pub block: &'a [u8],
+    /// The card.
+    pub pan: &'a Pan,
+}
+
+/// A PIN block that goes out under a loaded key.
+#[derive(Debug)]
+pub struct ExportPinJob<'a> {
+    /// A `pin` or `mailer` key.
+    pub key: KeyRef,
+    /// What goes into the block.
+    pub block: PinBlockJob<'a>,
+    /// Where random fill comes from.
+    pub fill: CardStream,
+}
+
+/// The reference PIN of one card under its transport key.
+#[derive(Debug)]
+pub struct ReferencePinJob<'a> {
+    /// Under which key it leaves.
+    pub transport: &'a TransportKey,
+    /// How it is enciphered.
+    pub mode: ProtectMode,
+    /// What goes into the block.
+    pub block: PinBlockJob<'a>,
+    /// Where random fill comes from.
+    pub fill: CardStream,
+}
+
 /// The ICC master keys of one DGI, derived and enciphered one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct CardKeysJob<'a> {
@@ -277,30 +314,26 @@ pub trait SecurityModule: Send + Sync {
     /// Only if the whole call fails.
     fn pin_offset(&self, jobs: &[(NaturalPinJob<'_>, &HeldPin)]) -> Result<Vec<Result<DigitValue>>>;
 
-    /// A PIN out of a block under the `pin` key given. The refusal is the same whatever is wrong.
+    /// PINs out of blocks under `pin` keys. The refusal is the same whatever is wrong with a block:
+    /// [`crate::error::ErrorKind::Crypto`].
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Crypto`] if the block holds no PIN of this format for this PAN.
-    fn import_pin(&self, format: PinBlockFormat, key: KeyRef, block: &[u8], pan: &Pan) -> Result<HeldPin>;
+    /// Only if the whole call fails.
+    fn import_pins(&self, jobs: &[ImportPinJob<'_>]) -> Result<Vec<Result<HeldPin>>>;
 
-    /// PIN blocks under loaded keys (`pin`, `mailer`), random fill from the stream of each.
+    /// PIN blocks under loaded keys (`pin`, `mailer`), random fill from the stream of each. One fails if its key is not
+    /// there or does not fit the format.
     ///
     /// # Errors
-    /// If the key is not there or does not fit the format.
-    fn export_pin(&self, key: KeyRef, job: PinBlockJob<'_>, fill: &mut StreamRng) -> Result<Vec<u8>>;
+    /// Only if the whole call fails.
+    fn export_pins(&self, jobs: &[ExportPinJob<'_>]) -> Result<Vec<Result<Vec<u8>>>>;
 
-    /// The reference PIN for DGI 8010 under a transport key: an 8-byte block (TDES), or 16 bytes with 8 random ones
-    /// (AES), before enciphering.
+    /// Reference PINs for DGI 8010 under transport keys: an 8-byte block (TDES), or 16 bytes with 8 random ones (AES),
+    /// before enciphering. Format 4 is refused: it is enciphered twice, with the PAN between.
     ///
     /// # Errors
-    /// If the format is bound to AES and the transport key is not.
-    fn reference_pin(
-        &self,
-        transport: &TransportKey,
-        mode: ProtectMode,
-        job: PinBlockJob<'_>,
-        fill: &mut StreamRng,
-    ) -> Result<Vec<u8>>;
+    /// Only if the whole call fails.
+    fn reference_pins(&self, jobs: &[ReferencePinJob<'_>]) -> Result<Vec<Result<Vec<u8>>>>;
 
     /// ICC master keys, derived and enciphered under the transport key, with their check values.
     ///

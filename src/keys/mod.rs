@@ -30,6 +30,7 @@ pub use kcv::{Kcv, KcvMethod};
 pub use known::{is_known_test_key, is_standard_test_key};
 pub use name::{CvvKind, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
 pub use published::{is_known_test_jwk, is_known_test_rsa, is_known_test_signer};
+pub(crate) use ring::data_key_header;
 pub use ring::{KeyAttributes, KeyEntry, SoftwareRing};
 pub use session::{Scp02Key, Scp03Cryptogram, Scp03Key};
 pub use signing_jwk::SigningPublicJwk;

@@ -203,26 +203,11 @@ impl SoftwareRing {
         kcv: String,
         attributes: KeyAttributes,
     ) -> Result<()> {
-        if (key.usage == KeyUse::Ledger) != (algorithm == KeyAlgorithm::Hmac) {
-            return Err(ErrorKind::KeyUsage.into());
-        }
-        if matches!(key.usage, KeyUse::Pool | KeyUse::Job) && algorithm != KeyAlgorithm::Aes256 {
-            return Err(ErrorKind::KeyRefused("a key that wraps data keys is an AES-256 key").into());
-        }
-        if key.only.is_some() && key.usage != KeyUse::Cvk {
-            return Err(ErrorKind::Value("only a cvk key can be for one value").into());
-        }
+        let info = KeyInfo::of(key, algorithm, kcv, attributes)?;
         if self.keys.contains_key(&key) {
             return Err(ErrorKind::Duplicate("this use and index").into());
         }
         self.refuse_equal_card_masters(key, algorithm, &value)?;
-        let dki = (key.usage == KeyUse::ImkAc).then(|| attributes.dki.unwrap_or(key.index.0));
-        let pvki = match (key.usage, attributes.pvki) {
-            (KeyUse::Pvk, None) => return Err(ErrorKind::Missing("pvki").into()),
-            (KeyUse::Pvk, Some(10..)) => return Err(ErrorKind::Value("pvki is one digit").into()),
-            (KeyUse::Pvk, pvki) => pvki,
-            _ => None,
-        };
         let cipher = match algorithm {
             KeyAlgorithm::Tdes2 | KeyAlgorithm::Tdes3 => Cipher::Tdes(Box::new(TdesKey::new(&value)?)),
             KeyAlgorithm::Aes128 | KeyAlgorithm::Aes192 | KeyAlgorithm::Aes256 => {
@@ -230,7 +215,6 @@ impl SoftwareRing {
             }
             KeyAlgorithm::Hmac => Cipher::Hmac,
         };
-        let info = KeyInfo { key, algorithm, kcv, dki, pvki };
         self.keys.insert(key, Loaded { info, mode, key: value, cipher });
         Ok(())
     }
@@ -268,7 +252,7 @@ impl SoftwareRing {
 }
 
 /// What the block of a data key says: data encryption, both ways, AES, not exportable.
-fn data_key_header() -> Header {
+pub(crate) fn data_key_header() -> Header {
     Header::new(Version::D, Usage::D0, Algorithm::AES, Mode::BOTH)
 }
 

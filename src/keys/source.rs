@@ -1,4 +1,4 @@
-use super::{CardSession, CardSessionRequest, KeyAlgorithm, KeyIndex, KeyRef, KeyUse};
+use super::{CardSession, CardSessionRequest, KeyAlgorithm, KeyAttributes, KeyIndex, KeyRef, KeyUse};
 use crate::crypto::rng::StreamRng;
 use crate::crypto::rsa::{PrimeTag, PrimeTagKey};
 use crate::error::{ErrorKind, Result};
@@ -17,6 +17,38 @@ pub struct KeyInfo {
     pub dki: Option<u8>,
     /// The attribute `pvki` of a `pvk` key: one digit.
     pub pvki: Option<u8>,
+}
+
+impl KeyInfo {
+    /// What is stated about a key, if it goes together: the attributes belong to the use, the algorithm too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::KeyUsage`], [`ErrorKind::KeyRefused`] for an algorithm that is not one of the use; [`ErrorKind::Value`],
+    /// [`ErrorKind::Missing`] for an attribute.
+    pub(crate) fn of(
+        key: KeyRef,
+        algorithm: KeyAlgorithm,
+        kcv: String,
+        attributes: KeyAttributes,
+    ) -> Result<Self> {
+        if (key.usage == KeyUse::Ledger) != (algorithm == KeyAlgorithm::Hmac) {
+            return Err(ErrorKind::KeyUsage.into());
+        }
+        if matches!(key.usage, KeyUse::Pool | KeyUse::Job) && algorithm != KeyAlgorithm::Aes256 {
+            return Err(ErrorKind::KeyRefused("a key that wraps data keys is an AES-256 key").into());
+        }
+        if key.only.is_some() && key.usage != KeyUse::Cvk {
+            return Err(ErrorKind::Value("only a cvk key can be for one value").into());
+        }
+        let dki = (key.usage == KeyUse::ImkAc).then(|| attributes.dki.unwrap_or(key.index.0));
+        let pvki = match (key.usage, attributes.pvki) {
+            (KeyUse::Pvk, None) => return Err(ErrorKind::Missing("pvki").into()),
+            (KeyUse::Pvk, Some(10..)) => return Err(ErrorKind::Value("pvki is one digit").into()),
+            (KeyUse::Pvk, pvki) => pvki,
+            _ => None,
+        };
+        Ok(Self { key, algorithm, kcv, dki, pvki })
+    }
 }
 
 /// What may be known of an issuer RSA key.
@@ -113,4 +145,73 @@ pub trait KeySource: Send + Sync {
     /// The raw private operation `m^d mod n` on messages of `NI` bytes, each result checked with the public
     /// exponent before it is returned.
     fn rsa_private(&self, index: KeyIndex, messages: &[Vec<u8>]) -> Result<Vec<Vec<u8>>>;
+}
+
+impl<S: KeySource + ?Sized> KeySource for Box<S> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn keys(&self) -> Vec<KeyInfo> {
+        (**self).keys()
+    }
+
+    fn info(&self, key: KeyRef) -> Result<KeyInfo> {
+        (**self).info(key)
+    }
+
+    fn encrypt_ecb(&self, key: KeyRef, blocks: &mut [u8]) -> Result<()> {
+        (**self).encrypt_ecb(key, blocks)
+    }
+
+    fn decrypt_ecb(&self, key: KeyRef, blocks: &mut [u8]) -> Result<()> {
+        (**self).decrypt_ecb(key, blocks)
+    }
+
+    fn encrypt_ecb_left(&self, key: KeyRef, blocks: &mut [u8]) -> Result<()> {
+        (**self).encrypt_ecb_left(key, blocks)
+    }
+
+    fn encrypt_cbc(&self, key: KeyRef, messages: &mut [Vec<u8>]) -> Result<()> {
+        (**self).encrypt_cbc(key, messages)
+    }
+
+    fn wrap_key(
+        &self,
+        wrapping: KeyRef,
+        usage: KeyUse,
+        algorithm: KeyAlgorithm,
+        key: &Secret,
+        random: &mut StreamRng,
+    ) -> Result<String> {
+        (**self).wrap_key(wrapping, usage, algorithm, key, random)
+    }
+
+    fn wrap_data_key(&self, wrapping: KeyRef, key: &Secret, random: &mut StreamRng) -> Result<String> {
+        (**self).wrap_data_key(wrapping, key, random)
+    }
+
+    fn unwrap_data_key(&self, wrapping: KeyRef, block: &str) -> Result<Secret> {
+        (**self).unwrap_data_key(wrapping, block)
+    }
+
+    fn hmac_sha256(&self, key: KeyRef, messages: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
+        (**self).hmac_sha256(key, messages)
+    }
+
+    fn card_session(&self, request: &CardSessionRequest) -> Result<Box<dyn CardSession>> {
+        (**self).card_session(request)
+    }
+
+    fn oda_info(&self, index: KeyIndex) -> Result<OdaKeyInfo> {
+        (**self).oda_info(index)
+    }
+
+    fn oda_prime_tags(&self, index: KeyIndex, tag_key: &PrimeTagKey) -> Result<[PrimeTag; 2]> {
+        (**self).oda_prime_tags(index, tag_key)
+    }
+
+    fn rsa_private(&self, index: KeyIndex, messages: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+        (**self).rsa_private(index, messages)
+    }
 }

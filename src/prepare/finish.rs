@@ -11,13 +11,12 @@ use super::prepared::{
 use super::rejection::Rejection;
 use super::request::SensitiveText;
 use super::work::{Card, Cards, settle};
-use super::{certify, consistent, values};
+use super::{certify, consistent, pins, values};
 use crate::bytes::hex_upper;
 use crate::card::CardDate;
 use crate::crypto::rng::Purpose;
 use crate::error::{ErrorKind, Result};
-use crate::issuer::{PinBlockFormat, PinBlockJob};
-use crate::keys::{KeyRef, KeyUse};
+use crate::issuer::PinBlockFormat;
 use crate::perso::{Completion, DgiSet, ProtectedDgiSet, Script, ScriptPlan, protect_many};
 use crate::profile::{Application, DestinationId};
 
@@ -26,6 +25,7 @@ type Outcome = std::result::Result<PreparedCard, Rejection>;
 /// Turns every card that is still good into a [`PreparedCard`].
 pub(super) fn finish(context: &Context<'_>, mut cards: Cards<'_>) -> Result<Vec<Outcome>> {
     let mut protected = protect(context, &mut cards)?;
+    pins::export(context, &mut cards)?;
     let mut out = Vec::with_capacity(cards.len());
     for (at, card) in cards.into_iter().enumerate() {
         out.push(match card {
@@ -174,19 +174,15 @@ fn mailer(context: &Context<'_>, card: &Card<'_>) -> Result<Option<PinMailer>> {
     if !request.services.pin_mailer {
         return Ok(None);
     }
-    let pin = card.pin.as_ref().ok_or(ErrorKind::Missing("the PIN"))?;
-    let destination = context.issuer.pin_mailer().ok_or(ErrorKind::Missing("the PIN-mailer destination"))?;
-    let index = destination.pin_key.ok_or(ErrorKind::Missing("the mailer key"))?;
-    let key = KeyRef::new(KeyUse::Mailer, index);
+    let key = pins::mailer_key(context)?;
+    let block = card.mailer_block.as_ref().ok_or(ErrorKind::Missing("the PIN"))?;
     let stream = context.seed.card_stream(request.position, &request.card_id, Purpose::MailerPinFill);
-    let job = PinBlockJob { format: PinBlockFormat::Iso1, pan: &request.data.pan, pin };
-    let block = context.module.export_pin(key, job, &mut stream.rng())?;
     let reference: [u8; 10] = stream.sub(&[1]).rng().bytes();
     Ok(Some(PinMailer {
         reference: hex_upper(&reference),
-        pin_block: hex_upper(&block),
+        pin_block: hex_upper(block),
         pin_block_format: 1,
-        key_index: index.to_string(),
+        key_index: key.index.to_string(),
         key_kcv: context.module.key_info(key)?.kcv,
         name: request.data.name.clone(),
         shipment: request.shipment.clone(),
@@ -197,14 +193,9 @@ fn mailer(context: &Context<'_>, card: &Card<'_>) -> Result<Option<PinMailer>> {
 fn issuer_return(context: &Context<'_>, card: &Card<'_>, mailer: Option<&PinMailer>) -> Result<IssuerReturn> {
     let plan = &card.plan;
     let request = plan.request;
-    let pin_block = match (plan.product.pin_return, &card.pin) {
-        (Some(format), Some(pin)) => {
-            let destination = context.issuer.issuer_return();
-            let index =
-                destination.and_then(|d| d.pin_key).ok_or(ErrorKind::Missing("the return's PIN key"))?;
-            let stream = context.seed.card_stream(request.position, &request.card_id, Purpose::ReturnPinFill);
-            let job = PinBlockJob { format, pan: &request.data.pan, pin };
-            let block = context.module.export_pin(KeyRef::new(KeyUse::Pin, index), job, &mut stream.rng())?;
+    let pin_block = match (plan.product.pin_return, &card.return_block) {
+        (Some(format), Some(block)) => {
+            let index = pins::return_key(context)?.index;
             let number = match format {
                 PinBlockFormat::Iso0 => 0,
                 PinBlockFormat::Iso1 => 1,
@@ -212,7 +203,7 @@ fn issuer_return(context: &Context<'_>, card: &Card<'_>, mailer: Option<&PinMail
                 PinBlockFormat::Iso3 => 3,
                 PinBlockFormat::Iso4 => 4,
             };
-            Some(ReturnPinBlock { format: number, key_index: index.to_string(), value: hex_upper(&block) })
+            Some(ReturnPinBlock { format: number, key_index: index.to_string(), value: hex_upper(block) })
         }
         _ => None,
     };

@@ -34,6 +34,10 @@ pub(super) struct Card<'a> {
     pub(super) ivcvc3: Option<([u8; 2], [u8; 2])>,
     /// The reference PIN under the transport key.
     pub(super) reference_pin: Option<Vec<u8>>,
+    /// The mailer's PIN block under the mailer key.
+    pub(super) mailer_block: Option<Vec<u8>>,
+    /// The PIN block of the issuer return.
+    pub(super) return_block: Option<Vec<u8>>,
     pub(super) serials: Vec<CertificateSerial>,
     /// The day on which the batch started.
     pub(super) today: CardDate,
@@ -71,6 +75,8 @@ impl<'a> Card<'a> {
             card_keys: Vec::new(),
             ivcvc3: None,
             reference_pin: None,
+            mailer_block: None,
+            return_block: None,
             serials: Vec::new(),
             today,
         }

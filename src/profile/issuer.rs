@@ -6,6 +6,7 @@ use super::finding::Finding;
 use super::format::FormatFile;
 use super::identifier::{self, Identifiers};
 use super::issuer_file::{LedgerConfig, SecretFile};
+use super::key_source_file::KeySourceConfig;
 use super::keys_file::{KeyDates, KeyState};
 use super::load::{self, Files};
 use super::oda_file::OdaKey;
@@ -59,6 +60,7 @@ pub struct Issuer {
     pub(super) pool: String,
     pub(super) expiry_warning_months: u16,
     pub(super) retention_days: Option<u32>,
+    pub(super) key_source: KeySourceConfig,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) script_plans: BTreeMap<String, PersonalizationPlan>,
@@ -322,6 +324,12 @@ impl Issuer {
     #[must_use]
     pub const fn retention_days(&self) -> Option<u32> {
         self.retention_days
+    }
+
+    /// Where the issuer's keys do their work.
+    #[must_use]
+    pub const fn key_source(&self) -> &KeySourceConfig {
+        &self.key_source
     }
 
     /// Whether `issuer.toml` accepts a risk by name.

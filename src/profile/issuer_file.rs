@@ -11,6 +11,7 @@ use super::envelope_file::{self, RawEnvelope};
 use super::finding::{Finding, Level, Source};
 use super::identifier::Identifiers;
 use super::issuer::Environment;
+use super::key_source_file::{KeySourceConfig, RawKeySource, key_source};
 use super::production::Risk;
 use super::protection_file::{self, CLEAR_COMPONENTS, Protection, ProtectionSource, RawProtection};
 use super::verify_file::{self, VerifyCards};
@@ -91,6 +92,7 @@ pub(super) struct IssuerFile {
     pub(super) pool: String,
     pub(super) expiry_warning_months: u16,
     pub(super) retention_days: Option<u32>,
+    pub(super) key_source: KeySourceConfig,
 }
 
 /// Months before the end of an issuer certificate or a CA key from which on it is a warning.
@@ -133,6 +135,7 @@ struct File {
     sequence: u64,
     ledger: Option<Spanned<RawLedger>>,
     verify: Option<Spanned<String>>,
+    key_source: Option<Spanned<RawKeySource>>,
     #[serde(rename = "destination")]
     destinations: Vec<Spanned<RawDestination>>,
     #[serde(default)]
@@ -302,8 +305,8 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         files.key_block_protection_kcv,
         files.key_block_protection_algorithm,
     );
-    let protection = protection_file::read(source, environment, accepts, &current)?;
-    let next_protection =
+    let mut protection = protection_file::read(source, environment, accepts, &current)?;
+    let mut next_protection =
         files.next.and_then(|raw| protection_file::read(source, environment, accepts, &raw));
     let mut secrets = Vec::new();
     if let ProtectionSource::File(path) = &protection.source {
@@ -336,10 +339,15 @@ pub(super) fn read(source: &mut Source<'_>) -> Option<IssuerFile> {
         }
         days.into_inner()
     });
+    let key_source = file.key_source.and_then(|raw| key_source(source, raw)).unwrap_or_default();
+    for protection in [Some(&mut protection), next_protection.as_mut()].into_iter().flatten() {
+        protection.token.clone_from(&key_source.token);
+    }
     Some(IssuerFile {
         pool,
         expiry_warning_months: months,
         retention_days,
+        key_source,
         id,
         environment,
         destinations,

@@ -119,6 +119,7 @@ fn read(files: &Files, today: Option<CardDate>, findings: &mut Vec<Finding>) -> 
         pool: main.pool,
         expiry_warning_months: main.expiry_warning_months,
         retention_days: main.retention_days,
+        key_source: main.key_source,
         products,
         profiles: BTreeMap::new(),
         script_plans,

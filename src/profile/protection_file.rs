@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::finding::Source;
 use super::issuer::Environment;
+use super::key_source_file::TokenConfig;
 use crate::error::{Error, ErrorKind};
 use crate::keys::tr31::BlockCipher;
 use crate::keys::{Kcv, KeyAlgorithm};
@@ -34,7 +35,7 @@ pub enum ProtectionSource {
     Environment(String),
     /// `components`, `components:2` or `components:3`: that many components, typed at a terminal by different officers.
     Components(u8),
-    /// `pkcs11:…`: a key of a token, by its URI (RFC 7512). A PIN is no part of it.
+    /// `pkcs11:LABEL` or `pkcs11:object=LABEL`: a key of the token that `[key_source]` names. A PIN is no part of it.
     Token(String),
 }
 
@@ -92,13 +93,15 @@ pub struct Protection {
     pub algorithm: Option<KeyAlgorithm>,
     /// The check value that it must have: TDES as `tdes`, AES as `aes-cmac`.
     pub kcv: Option<Kcv>,
+    /// The token of [`ProtectionSource::Token`]: the one of `[key_source]`.
+    pub token: Option<TokenConfig>,
 }
 
 impl Protection {
     /// A key of this source, of which nothing else is known.
     #[must_use]
     pub const fn from_source(source: ProtectionSource) -> Self {
-        Self { source, algorithm: None, kcv: None }
+        Self { source, algorithm: None, kcv: None, token: None }
     }
 
     /// Its cipher: AES unless the algorithm says otherwise.
@@ -191,7 +194,7 @@ pub(super) fn read(
         }
         Some(kcv)
     });
-    Some(Protection { source: place, algorithm, kcv })
+    Some(Protection { source: place, algorithm, kcv, token: None })
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct TestIssuer {
     pub module: KeyModule<SoftwareRing>,
     /// Clear keys by use and index: for whoever checks.
     pub keys: BTreeMap<KeyRef, (KeyAlgorithm, Vec<u8>)>,
+    /// Issuer RSA keys by `odaKeyIndex`: for whoever puts them elsewhere.
+    pub issuer_keys: BTreeMap<KeyIndex, RsaPrivate>,
     /// CA keys by RID and the one index `F1`.
     pub ca: BTreeMap<[u8; 5], RsaPrivate>,
     pub seed: Seed,
@@ -88,11 +90,14 @@ impl TestIssuer {
             );
         }
         files.insert("keys.toml".to_owned(), text.into_bytes());
-        let mut ca = BTreeMap::new();
+        let (mut ca, mut issuer_keys) = (BTreeMap::new(), BTreeMap::new());
         for scheme in schemes {
             let rid: [u8; 5] = hex::decode(&scheme.rid).unwrap().try_into().unwrap();
             let toml = oda_toml(&scheme.rid, &scheme.bin, &scheme.ca, &scheme.issuer);
             files.insert(format!("oda/{:02X}/oda.toml", scheme.index), toml.into_bytes());
+            let own = &scheme.issuer;
+            let copy = RsaPrivate::from_primes(own.p().expose(), own.q().expose(), own.exponent()).unwrap();
+            issuer_keys.insert(KeyIndex(scheme.index), copy);
             ring.add_oda(KeyIndex(scheme.index), scheme.issuer).unwrap();
             ca.insert(rid, scheme.ca);
         }
@@ -112,7 +117,7 @@ impl TestIssuer {
         let issuer = issuer.unwrap_or_else(|| panic!("{findings:#?}"));
         let module = KeyModule::new(ring);
         let transport = TransportKeys::for_block(&issuer, &module, &seed, 0).unwrap();
-        Self { files, issuer, findings, module, keys, ca, seed, transport, today }
+        Self { files, issuer, findings, module, keys, issuer_keys, ca, seed, transport, today }
     }
 
     /// The context of block 0, without a supply of ready keys.

@@ -34,8 +34,7 @@ pub fn run(args: &Args) -> Done {
         let backend = prepare::backend()?;
         match dir.open_keys(backend) {
             Ok(keys) => {
-                let weak = keys.module.source().possibly_weak_keys();
-                findings.extend(weak.map(|key| Finding {
+                findings.extend(keys.possibly_weak.iter().map(|key| Finding {
                     level: Level::Warning,
                     code: "possibly-weak-key",
                     file: "keys.toml".to_owned(),

@@ -57,6 +57,7 @@ impl From<PoolError> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::refused(error.to_string())
+        // A token that is gone, or no random numbers: not for a person to put right in the configuration.
+        if error.stops_batch() { Self::stopped(error.to_string()) } else { Self::refused(error.to_string()) }
     }
 }

@@ -11,10 +11,9 @@ mod values;
 use zeroize::Zeroizing;
 
 use super::{
-    CardKeys, CardKeysJob, CvvJob, DigitValue, HeldPin, IvCvc3Job, NaturalPinJob, PinBlockFormat,
-    PinBlockJob, ProtectMode, PvvJob, SecurityModule, TransportKey,
+    CardKeys, CardKeysJob, CvvJob, DigitValue, ExportPinJob, HeldPin, ImportPinJob, IvCvc3Job, NaturalPinJob,
+    ProtectMode, PvvJob, ReferencePinJob, SecurityModule, TransportKey,
 };
-use crate::card::Pan;
 use crate::crypto::rng::StreamRng;
 use crate::error::Result;
 use crate::keys::{KeyAlgorithm, KeyIndex, KeyInfo, KeyRef, KeySource, OdaKeyInfo};
@@ -74,22 +73,16 @@ impl<S: KeySource> SecurityModule for KeyModule<S> {
         pins::offset(&self.source, jobs)
     }
 
-    fn import_pin(&self, format: PinBlockFormat, key: KeyRef, block: &[u8], pan: &Pan) -> Result<HeldPin> {
-        pins::import(&self.source, format, key, block, pan)
+    fn import_pins(&self, jobs: &[ImportPinJob<'_>]) -> Result<Vec<Result<HeldPin>>> {
+        pins::import(&self.source, jobs)
     }
 
-    fn export_pin(&self, key: KeyRef, job: PinBlockJob<'_>, fill: &mut StreamRng) -> Result<Vec<u8>> {
-        pins::export(&self.source, key, job, fill)
+    fn export_pins(&self, jobs: &[ExportPinJob<'_>]) -> Result<Vec<Result<Vec<u8>>>> {
+        pins::export(&self.source, jobs)
     }
 
-    fn reference_pin(
-        &self,
-        transport: &TransportKey,
-        mode: ProtectMode,
-        job: PinBlockJob<'_>,
-        fill: &mut StreamRng,
-    ) -> Result<Vec<u8>> {
-        pins::reference(&self.source, transport, mode, job, fill)
+    fn reference_pins(&self, jobs: &[ReferencePinJob<'_>]) -> Result<Vec<Result<Vec<u8>>>> {
+        pins::reference(&self.source, jobs)
     }
 
     fn card_keys(&self, jobs: &[CardKeysJob<'_>]) -> Result<Vec<Result<CardKeys>>> {

@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::card::{Pin, Psn};
+use crate::card::{Pan, Pin, Psn};
 use crate::crypto::aes::AesKey;
 use crate::crypto::rng::{Purpose, Seed};
 use crate::crypto::tdes::TdesKey;
 use crate::error::ErrorKind;
-use crate::issuer::{DerivationOption, cvc3, cvv, icc_key, pvv};
+use crate::issuer::{DerivationOption, PinBlockFormat, PinBlockJob, cvc3, cvv, icc_key, pvv};
 use crate::keys::{CvvKind, KeyUse};
 
 /// Keys in clear, and a list of the calls made.
@@ -381,8 +381,12 @@ fn card_keys_that_cannot_be_made_fail_alone() {
     assert!(module.static_transport_key(key(KeyUse::Cvk, 1)).is_err());
 }
 
+fn fill(number: u64) -> crate::crypto::rng::CardStream {
+    Seed::fixed([4; 32]).named_stream(&number.to_be_bytes(), Purpose::Pin)
+}
+
 #[test]
-fn pin_blocks_go_out_and_come_back() {
+fn pin_blocks_go_out_and_come_back_with_one_call_a_key() {
     let (old, new) = (key(KeyUse::Pin, 1), key(KeyUse::Pin, 2));
     let mailer = key(KeyUse::Mailer, 1);
     let module = KeyModule::new(
@@ -391,54 +395,87 @@ fn pin_blocks_go_out_and_come_back() {
             .with(new, KeyAlgorithm::Aes256)
             .with(mailer, KeyAlgorithm::Tdes2),
     );
-    let pan = &pans(1)[0];
+    let pans = pans(20);
     let pin = module.generate_pin(6, &mut rng()).unwrap();
     assert_eq!(format!("{pin:?}"), "HeldPin(Pin(****))");
-    for (format, key) in [
+    let kinds = [
         (PinBlockFormat::Iso0, old),
         (PinBlockFormat::Iso1, old),
         (PinBlockFormat::Iso3, old),
         (PinBlockFormat::Iso4, new),
-    ] {
-        let job = PinBlockJob { format, pan, pin: &pin };
-        let mut block = module.export_pin(key, job, &mut rng()).unwrap();
-        assert_eq!(module.import_pin(format, key, &block, pan).unwrap().0, pin.0);
-        block.push(0);
-        let uniform = module.import_pin(format, key, &block, pan).unwrap_err();
-        assert_eq!(uniform, super::super::pin_block::refusal());
-        let wrong = if key == old { new } else { old };
-        assert_eq!(module.export_pin(wrong, job, &mut rng()).unwrap_err().kind(), &ErrorKind::KeyUsage);
+    ];
+    let export = |format, key, pan, number| ExportPinJob {
+        key,
+        block: PinBlockJob { format, pan, pin: &pin },
+        fill: fill(number),
+    };
+    let out: Vec<ExportPinJob<'_>> =
+        pans.iter().zip(kinds.iter().cycle()).zip(0..).map(|((p, (f, k)), n)| export(*f, *k, p, n)).collect();
+    let blocks: Vec<Vec<u8>> = module.export_pins(&out).unwrap().into_iter().map(|b| b.unwrap()).collect();
+    assert_eq!(module.source().calls(), ["ecb pin 01", "ecb pin 02", "ecb pin 02"]);
+    let import = |job: &ExportPinJob<'_>, block| ImportPinJob {
+        format: job.block.format,
+        key: job.key,
+        block,
+        pan: out[0].block.pan,
+    };
+    let back: Vec<ImportPinJob<'_>> =
+        out.iter().zip(&blocks).map(|(o, b)| ImportPinJob { pan: o.block.pan, ..import(o, b) }).collect();
+    for pin_back in module.import_pins(&back).unwrap() {
+        assert_eq!(pin_back.unwrap().0, pin.0);
     }
-    let job = PinBlockJob { format: PinBlockFormat::Iso1, pan, pin: &pin };
-    let block = module.export_pin(mailer, job, &mut rng()).unwrap();
+    assert_eq!(module.source().calls(), ["decrypt pin 01", "decrypt pin 02", "decrypt pin 02"]);
+
+    // One block too long, one of another card: each is refused alone, and alike.
+    let mut long = blocks[0].clone();
+    long.push(0);
+    let found = module.import_pins(&[import(&out[0], &long), import(&out[7], &blocks[7]), back[1]]).unwrap();
+    let refusal = super::super::pin_block::refusal();
+    assert_eq!(found[0].as_ref().unwrap_err(), &refusal);
+    assert_eq!(found[1].as_ref().unwrap_err(), &refusal);
+    assert!(found[2].is_ok());
+    for (format, key) in kinds {
+        let wrong = if key == old { new } else { old };
+        let found = module.export_pins(&[export(format, wrong, &pans[0], 0)]).unwrap();
+        assert_eq!(found[0].as_ref().unwrap_err().kind(), &ErrorKind::KeyUsage);
+    }
+    let block = module.export_pins(&[export(PinBlockFormat::Iso1, mailer, &pans[0], 0)]).unwrap().remove(0);
+    let block = block.unwrap();
     assert_eq!(block.len(), 8);
-    assert!(
-        module.import_pin(PinBlockFormat::Iso1, mailer, &block, pan).is_err(),
-        "a mailer key reads nothing"
-    );
+    let job = ImportPinJob { key: mailer, ..import(&out[1], &block) };
+    assert!(module.import_pins(&[job]).unwrap()[0].is_err(), "a mailer key reads nothing");
 }
 
 #[test]
-fn the_reference_pin_under_both_kinds_of_transport_key() {
+fn reference_pins_under_both_kinds_of_transport_key_take_one_call_each() {
     let (t, a) = (key(KeyUse::Transport, 1), key(KeyUse::Transport, 2));
     let module =
         KeyModule::new(Counting::default().with(t, KeyAlgorithm::Tdes2).with(a, KeyAlgorithm::Aes128));
     let pan = &pans(1)[0];
     let pin = HeldPin(Pin::from_digits(&[0, 3, 1, 7]).unwrap());
-    let job = PinBlockJob { format: PinBlockFormat::Iso2, pan, pin: &pin };
-    let transport = module.static_transport_key(t).unwrap();
-    let got = module.reference_pin(&transport, ProtectMode::Ecb, job, &mut rng()).unwrap();
-    let clear = tdes(module.source(), t).decrypt_block(got.try_into().unwrap());
-    assert_eq!(hex::encode_upper(clear), "240317FFFFFFFFFF");
-
-    let transport = module.static_transport_key(a).unwrap();
-    let got = module.reference_pin(&transport, ProtectMode::Ecb, job, &mut rng()).unwrap();
+    let fixed = [t, a].map(|t| module.static_transport_key(t).unwrap());
+    let job = |transport: usize, format| ReferencePinJob {
+        transport: &fixed[transport],
+        mode: ProtectMode::Ecb,
+        block: PinBlockJob { format, pan, pin: &pin },
+        fill: fill(9),
+    };
+    let iso2 = PinBlockFormat::Iso2;
+    let jobs = [job(0, iso2), job(1, iso2), job(0, PinBlockFormat::Iso4), job(0, iso2), job(1, iso2)];
+    let mut got = module.reference_pins(&jobs).unwrap();
+    assert_eq!(module.source().calls(), ["ecb transport 01", "ecb transport 02"]);
+    assert!(matches!(got.remove(2).unwrap_err().kind(), ErrorKind::Unsupported(_)));
+    let got: Vec<Vec<u8>> = got.into_iter().map(|b| b.unwrap()).collect();
+    for tdes_block in [&got[0], &got[2]] {
+        let clear = tdes(module.source(), t).decrypt_block(tdes_block[..].try_into().unwrap());
+        assert_eq!(hex::encode_upper(clear), "240317FFFFFFFFFF");
+    }
     let aes = AesKey::new(module.source().clear(a).unwrap().2).unwrap();
-    let clear = aes.decrypt_block(got.try_into().unwrap());
-    assert_eq!(hex::encode_upper(&clear[..8]), "240317FFFFFFFFFF");
-    assert_ne!(clear[8..], [0; 8]);
-    let job = PinBlockJob { format: PinBlockFormat::Iso4, ..job };
-    assert!(module.reference_pin(&transport, ProtectMode::Ecb, job, &mut rng()).is_err());
+    for aes_block in [&got[1], &got[3]] {
+        let clear = aes.decrypt_block(aes_block[..].try_into().unwrap());
+        assert_eq!(hex::encode_upper(&clear[..8]), "240317FFFFFFFFFF");
+        assert_ne!(clear[8..], [0; 8]);
+    }
 }
 
 #[test]

@@ -65,23 +65,6 @@ pub(super) fn protect_all<S: KeySource>(
     Ok(())
 }
 
-/// One value alone.
-///
-/// # Errors
-/// [`ErrorKind::Length`] for a value that is not whole blocks, and what the source says.
-pub(super) fn protect_one<S: KeySource>(
-    source: &S,
-    transport: &TransportKey,
-    mode: ProtectMode,
-    plain: Plain,
-) -> Result<Vec<u8>> {
-    if !plain.len().is_multiple_of(transport.info().algorithm.block_len()) {
-        return Err(not_whole_blocks(plain.len()));
-    }
-    let mut done = protect_group(source, transport, mode, vec![plain])?;
-    done.pop().ok_or_else(|| ErrorKind::Internal("no value under the transport key").into())
-}
-
 fn not_whole_blocks(found: usize) -> Error {
     ErrorKind::Length { expected: "whole blocks of the transport key", found, unit: "bytes" }.into()
 }

@@ -9,23 +9,25 @@ use emv_dataprep::crypto::ed25519::{Ed25519Private, Ed25519Public};
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rsa::RsaPrivate;
 use emv_dataprep::issuer::KeyModule;
-use emv_dataprep::keys::{KeySource, PrivateJwk, SoftwareRing};
+use emv_dataprep::keys::{KeyIndex, KeyRef, KeySource, PrivateJwk, SoftwareRing};
 use emv_dataprep::output::{KeyRecord, OfficersRecord, Trust};
-use emv_dataprep::profile::SecretKind;
+use emv_dataprep::profile::{KeySourceKind, OdaKey, SecretKind};
 use emv_dataprep::secret::Secret;
 use emv_dataprep::store::Store;
 use emv_dataprep::store::pool::Pool;
 
-use super::IssuerDir;
 use super::protection::{self, Protecting};
 use super::read::{der_of, read_bounded, read_hex_secret, read_secret};
+use super::{IssuerDir, token};
 use crate::failure::Failure;
 use crate::production;
 
-/// The issuer's keys, opened.
+/// The issuer's keys, opened: in memory or in a token.
 pub struct OpenKeys {
-    pub module: KeyModule<SoftwareRing>,
+    pub module: KeyModule<Box<dyn KeySource>>,
     pub envelopes: EnvelopeKeys,
+    /// The keys with a possibly weak DES part; nobody can tell of keys in a token.
+    pub possibly_weak: Vec<KeyRef>,
 }
 
 impl IssuerDir {
@@ -44,15 +46,18 @@ impl IssuerDir {
         signing_key(&self.root.join(&file.path), public).map(Some)
     }
 
-    /// Opens every key block, issuer RSA key and envelope key.
+    /// Opens every key block, issuer RSA key and envelope key; or finds the keys in the token that `issuer.toml` names.
     pub fn open_keys(&self, backend: Backend) -> Result<OpenKeys, Failure> {
-        let kbpk = self.kbpk()?;
-        let mut ring = SoftwareRing::new(backend);
-        for entry in self.issuer.key_entries() {
-            ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
-        }
-        production::admit_keys(self, ring.name(), ring.known_test_keys())?;
-        self.open_oda(&mut ring)?;
+        let mut possibly_weak = Vec::new();
+        let source: Box<dyn KeySource> = match self.issuer.key_source().kind {
+            KeySourceKind::Software => {
+                let ring = self.software_ring(backend)?;
+                production::admit_keys(self, ring.name(), ring.known_test_keys())?;
+                possibly_weak.extend(ring.possibly_weak_keys());
+                Box::new(ring)
+            }
+            KeySourceKind::Pkcs11 => token::open(self)?,
+        };
         let mut envelopes = EnvelopeKeys::default();
         for file in self.issuer.secret_files() {
             if let SecretKind::Envelope { kid, until } = &file.kind {
@@ -66,23 +71,37 @@ impl IssuerDir {
                 added.map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
             }
         }
-        Ok(OpenKeys { module: KeyModule::new(ring), envelopes })
+        Ok(OpenKeys { module: KeyModule::new(source), envelopes, possibly_weak })
     }
 
-    fn open_oda(&self, ring: &mut SoftwareRing) -> Result<(), Failure> {
+    /// The keys of all blocks and files in memory.
+    pub fn software_ring(&self, backend: Backend) -> Result<SoftwareRing, Failure> {
+        let kbpk = self.kbpk()?;
+        let mut ring = SoftwareRing::new(backend);
+        for entry in self.issuer.key_entries() {
+            ring.load(&kbpk, entry).map_err(|e| Failure::refused(format!("keys.toml: {e}")))?;
+        }
+        if !self.is_test()
+            && let Some(key) = ring.known_test_keys().next()
+        {
+            return Err(Failure::refused(format!("keys.toml: key {key} is a published test key")));
+        }
+        for (index, key) in self.issuer_rsa_keys()? {
+            ring.add_oda(index, key)?;
+        }
+        Ok(ring)
+    }
+
+    /// The issuer RSA keys out of their files.
+    pub fn issuer_rsa_keys(&self) -> Result<Vec<(KeyIndex, RsaPrivate)>, Failure> {
+        let mut found = Vec::new();
         for oda in self.issuer.oda_keys() {
             let path = self.root.join(&oda.private_key_file);
             let key = self.oda_private_key(&path)?;
-            if oda.certificates.iter().any(|c| c.key.modulus() != key.public().modulus()) {
-                return Err(Failure::refused(format!(
-                    "{}: a certificate of oda/{} is for another key",
-                    path.display(),
-                    oda.index
-                )));
-            }
-            ring.add_oda(oda.index, key)?;
+            refuse_other_key(oda, key.public().modulus(), &path.display().to_string())?;
+            found.push((oda.index, key));
         }
-        Ok(())
+        Ok(found)
     }
 
     /// An issuer RSA key under the password of this issuer.
@@ -123,9 +142,9 @@ impl IssuerDir {
 
     /// Every key for the manifest.
     pub fn key_records(&self, keys: &OpenKeys) -> Vec<KeyRecord> {
-        let ring = keys.module.source();
-        let source = ring.name();
-        let mut records: Vec<KeyRecord> = ring
+        let from = keys.module.source();
+        let source = from.name();
+        let mut records: Vec<KeyRecord> = from
             .keys()
             .into_iter()
             .map(|info| KeyRecord {
@@ -135,8 +154,8 @@ impl IssuerDir {
                 source: source.to_owned(),
             })
             .collect();
-        for index in ring.oda_keys() {
-            if let Ok(info) = ring.oda_info(index) {
+        for index in self.issuer.oda_keys().map(|oda| oda.index) {
+            if let Ok(info) = from.oda_info(index) {
                 let digest = sha256(&[&info.modulus]);
                 records.push(KeyRecord {
                     usage: "oda".to_owned(),
@@ -149,6 +168,15 @@ impl IssuerDir {
         records.sort();
         records
     }
+}
+
+/// Refuses an issuer RSA key whose certificates are for another one.
+pub(super) fn refuse_other_key(oda: &OdaKey, modulus: &[u8], place: &str) -> Result<(), Failure> {
+    if oda.certificates.iter().any(|c| c.key.modulus() != modulus) {
+        let index = oda.index;
+        return Err(Failure::refused(format!("{place}: a certificate of oda/{index} is for another key")));
+    }
+    Ok(())
 }
 
 /// The private key of a file, which must be that of `public`.

@@ -4,6 +4,7 @@ mod keys;
 mod output;
 pub mod protection;
 mod read;
+pub mod token;
 
 use std::path::{Path, PathBuf};
 

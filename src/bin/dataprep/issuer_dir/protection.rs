@@ -11,6 +11,7 @@ use emv_dataprep::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::read::{read_bounded, read_hex_secret, secret_from_hex};
+use super::token;
 use crate::components;
 use crate::failure::Failure;
 
@@ -29,7 +30,13 @@ pub fn open(root: &Path, protection: &Protection, environment: Environment) -> R
             secret_from_hex(text.as_bytes()).ok_or_else(|| named("is not a key in hexadecimal".to_owned()))?
         }
         ProtectionSource::Components(count) => components::typed(*count, protection)?,
-        ProtectionSource::Token(_) => return Err(named("this program has no PKCS#11".to_owned())),
+        ProtectionSource::Token(name) => {
+            let config = protection.token.as_ref();
+            let config = config.ok_or_else(|| named("[key_source] names no token".to_owned()))?;
+            let label = token::object_of(name, &config.token);
+            let label = label.ok_or_else(|| named(format!("is no object of token {}", config.token)))?;
+            return checked(token::protection_key(root, config, label)?, protection);
+        }
     };
     if environment == Environment::Production && is_known_test_key(&secret) {
         return Err(named("is a published test key".to_owned()));

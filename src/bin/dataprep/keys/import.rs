@@ -138,7 +138,11 @@ fn kek(args: &Args, dir: &KeyDir, kbpk: &Protecting, block: &str) -> Result<(Pro
     let usual = (components && is_tdes).then_some(KeyAlgorithm::Tdes2);
     let algorithm = args.kek_algorithm.or(usual);
     let environment = dir.settings.environment;
-    let key = protection::open(Path::new(""), &Protection { source, algorithm, kcv: None }, environment)?;
+    let key = protection::open(
+        Path::new(""),
+        &Protection { algorithm, ..Protection::from_source(source) },
+        environment,
+    )?;
     if let Some(kcv) = &args.kek_kcv {
         let cipher = if is_tdes { BlockCipher::Tdes } else { BlockCipher::Aes };
         key.verify_kcv(cipher, kcv).map_err(|e| Failure::refused(format!("--kek-kcv: {e}")))?;

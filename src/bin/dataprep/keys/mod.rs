@@ -8,6 +8,7 @@ mod list;
 mod retire;
 mod rotate;
 mod signing;
+mod to_token;
 mod wrap;
 
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ enum Command {
     Signing(signing::Args),
     #[command(flatten)]
     Envelope(crate::envelope::Command),
+    ToToken(to_token::Args),
 }
 
 pub fn run(args: &Args) -> Done {
@@ -52,6 +54,7 @@ pub fn run(args: &Args) -> Done {
         Command::Wrap(args) => wrap::run(args),
         Command::Signing(args) => signing::run(args),
         Command::Envelope(command) => crate::envelope::run(command),
+        Command::ToToken(args) => to_token::run(args),
     }
 }
 
