@@ -237,6 +237,11 @@ const PUBLIC: &[(&str, &str)] = &[
         "challenges, counters, MACs",
     ),
     ("AuditLog Written FileEntry", "digests"),
+    ("OpenJob", "the job's data key, wrapped"),
+    ("BatchName PrimeHistory", "batch ids, paths"),
+    ("ResponseData ReadRequest", "requests and responses of a scheme"),
+    ("Object", "a public modulus, a check value's plain block"),
+    ("Sorter Sorted", "keyed tags with positions"),
     ("FaultKind FaultyCard Module", "the virtual card of tests"),
 ];
 
@@ -322,6 +327,14 @@ const PLAIN: &[&str] = &[
     "Duplicates",
     "Exchange",
     "Outcomes",
+    "TagKeyFrom",
+    "WeakKeyGate",
+    "Token",
+    "TokenProtectionKey",
+    "Pkcs11",
+    "RsaTrace",
+    "FileReader",
+    "Merge",
 ];
 
 #[test]

@@ -49,7 +49,18 @@ impl Production {
         expect(0, dataprep().arg("demo").arg(own.root()).args(["--empty", "--seed", &drawn]));
         std::fs::remove_dir_all(own.path("issuer/oda/02")).unwrap();
         own.issuer_key("01", "A000000003");
+        let output = expect(
+            0,
+            dataprep()
+                .args(["keys", "output-signing", "--out"])
+                .arg(own.path("secrets/output.hex"))
+                .arg("--public")
+                .arg(own.path("output-signing.jwk")),
+        );
+        let output = String::from_utf8(output).unwrap();
         own.configure(|text| {
+            let secrets = format!("{output}\n[secrets]\noutput_signing_key = \"../secrets/output.hex\"\n");
+            let text = text.replacen("[secrets]\n", &secrets, 1);
             let production = format!("environment = \"production\"\nsequence = 1\naccept = {ACCEPT}");
             let text = text.replacen("environment = \"test\"", &production, 1);
             format!("{text}\n[ledger]\nfile = \"../ledger.sqlite\"\n")

@@ -11,7 +11,7 @@ use crate::store::pool::{Fill, NoFillProgress, Pool, PoolSupply};
 use crate::store::primes::PrimeHistory;
 
 /// Cards that are prepared: all but those that are refused, that panic or that use a cardId again.
-const PREPARED: u64 = 16;
+const PREPARED: u64 = 15;
 
 fn key(byte: u8) -> PrimeTagKey {
     PrimeTagKey::new(Secret::copy_of(&[byte; 32])).unwrap()
