@@ -1,7 +1,7 @@
 //! Keys that stay in a hardware token, reached by PKCS#11 (version 2.40): the second [`KeySource`](crate::keys::KeySource).
 //!
 //! [`TokenApi`] is the little that is asked of a token: data calls on keys that are found by label. [`Token`] builds the
-//! key source over it, so that a double can stand for the hardware in tests. [`Pkcs11`] is the one over a PKCS#11 library
+//! key source over it, so that a double can stand for the hardware in tests. `Pkcs11` is the one over a PKCS#11 library
 //! (feature `pkcs11`).
 //!
 //! Only data calls are made (`CKM_DES3_ECB`, `CKM_AES_ECB`, `CKM_SHA256_HMAC`, `CKM_RSA_X_509`), because this is what
