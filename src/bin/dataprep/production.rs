@@ -3,7 +3,7 @@
 //! | rule | where |
 //! |---|---|
 //! | k of n officers have signed the issuer directory | [`admit`], called by `IssuerDir::load`: no command gets past it |
-//! | the software key source is accepted by name; no published test key | [`admit_keys`], [`refuse_known`], called when keys are opened |
+//! | the software key source is accepted by name; no published test key | [`admit_keys`], [`refuse_known_jwk`], called when keys are opened |
 //! | no fixed seed, no fixed time, no unsealed output | [`admit_prepare`] |
 //! | the directory is not an earlier signed state | [`admit_sequence`], which the ledger remembers |
 //! | a restart names its operator and has an approval | `prepare/resume.rs` |

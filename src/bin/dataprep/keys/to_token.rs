@@ -11,7 +11,7 @@ use crate::issuer_dir::IssuerDir;
     after_help = "What the token has already stays as it is.\n\nExample: dataprep keys to-token --issuer demo/issuer"
 )]
 pub struct Args {
-    /// The issuer directory; issuer.toml names the token under [key_source]
+    /// The issuer directory; issuer.toml names the token in its table key_source
     #[arg(long, value_name = "DIR")]
     issuer: PathBuf,
 }
