@@ -64,12 +64,9 @@ pub fn who(operator: Option<&Text>) -> Result<Text, Failure> {
     if let Some(operator) = operator {
         return Ok(operator.clone());
     }
+    // Not of /proc/self: it is root's once the process is not dumpable.
     #[cfg(unix)]
-    let name = {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata("/proc/self")
-            .map_or_else(|_| "unknown user".to_owned(), |m| format!("user id {}", m.uid()))
-    };
+    let name = format!("user id {}", rustix::process::getuid().as_raw());
     #[cfg(not(unix))]
     let name = "unknown user".to_owned();
     Ok(name.parse::<Text>()?)
