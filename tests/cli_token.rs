@@ -266,3 +266,71 @@ fn a_protection_key_in_the_token_opens_the_blocks_of_keys_in_memory() {
     assert_same(&ours, &memory);
     assert!(std::fs::read_to_string(ours.join("batch.json")).unwrap().contains("software"));
 }
+
+/// A key that the token makes signs its request there, is certified, and certifies cards; it is in no file.
+#[test]
+fn an_issuer_key_is_made_in_the_token() {
+    let Some(demo) = demo() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let own = TokenDemo { folder };
+    copy(&demo.path(""), &own.path(""));
+    let conf = std::fs::read_to_string(own.path("softhsm2.conf")).unwrap();
+    let here = |text: &str| {
+        text.replace(
+            demo.path("").to_str().unwrap().trim_end_matches('/'),
+            own.path("").to_str().unwrap().trim_end_matches('/'),
+        )
+    };
+    std::fs::write(own.path("softhsm2.conf"), here(&conf)).unwrap();
+    let issuer = own.path("issuer");
+    let run = |code: i32, words_of: &str| {
+        let mut command = own.command();
+        command.current_dir(own.path("")).args(words_of.split_whitespace());
+        let out = command.output().unwrap();
+        assert_eq!(out.status.code(), Some(code), "{words_of}\n{}", words(&out));
+    };
+    for (index, bits, exponent) in [("0A", "1408", "3"), ("0B", "1280", "65537")] {
+        run(
+            0,
+            &format!(
+                "issuer-key new --issuer issuer --index {index} --rid F000000001 --bits {bits} --exponent {exponent}"
+            ),
+        );
+        run(
+            1,
+            &format!(
+                "issuer-key new --issuer issuer --index {index} --rid F000000001 --bits {bits} --exponent {exponent}"
+            ),
+        );
+        run(
+            0,
+            &format!(
+                "issuer-key request --issuer issuer --index {index} --identifier 991234 --expiry 3512 --common-name Test --out {index}.pem"
+            ),
+        );
+    }
+    run(0, "test-ca new --out ca --rid F000000001 --index F7 --bits 1408 --expiry 3612");
+    run(
+        0,
+        "test-ca sign --ca ca --request 0A.pem --identifier 991234 --expiry 3512 --layout visa --out 0A.bin",
+    );
+    run(1, "issuer-key import --issuer issuer --index 0B --ca ca/ca.toml --layout visa --response 0A.bin");
+    run(0, "issuer-key import --issuer issuer --index 0A --ca ca/ca.toml --layout visa --response 0A.bin");
+    run(0, "check --issuer issuer");
+    let names: Vec<_> =
+        std::fs::read_dir(issuer.join("oda/0A")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["oda.toml"]);
+    let orders: String = std::fs::read_to_string(own.path("orders.jsonl"))
+        .unwrap()
+        .lines()
+        .filter(|l| l.contains("\"ccd-generic\""))
+        .take(3)
+        .map(|l| l.replace("\"odaKeyIndex\":\"03\"", "\"odaKeyIndex\":\"0A\"") + "\n")
+        .collect();
+    assert_eq!(orders.matches("\"0A\"").count(), 3);
+    std::fs::write(own.path("three.jsonl"), orders).unwrap();
+    run(0, &format!("prepare --issuer issuer --orders three.jsonl --out made --plain --now {NOW}"));
+    run(0, "verify made --issuer issuer");
+    // What the token has already stays when the others go in again.
+    run(0, "keys to-token --issuer issuer");
+}

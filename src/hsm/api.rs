@@ -1,7 +1,7 @@
 use std::fmt;
 
-use crate::crypto::rsa::RsaPrivate;
-use crate::error::Result;
+use crate::crypto::rsa::{Exponent, RsaPrivate};
+use crate::error::{ErrorKind, Result};
 use crate::keys::{KeyAlgorithm, OdaKeyInfo};
 use crate::secret::Secret;
 
@@ -156,4 +156,15 @@ pub trait TokenApi: Send + Sync {
     /// # Errors
     /// Those of the trait; [`crate::error::ErrorKind::KeyRefused`] if the token does not take it.
     fn create_rsa(&self, label: &str, id: &[u8], key: &RsaPrivate) -> Result<()>;
+
+    /// Makes an RSA key pair inside the token (`CKM_RSA_PKCS_KEY_PAIR_GEN`); of the two objects the private key stays, as
+    /// [`TokenApi::create_rsa`] makes one.
+    ///
+    /// # Errors
+    /// Those of the trait; [`crate::error::ErrorKind::KeyRefused`] if the token does not make such a key;
+    /// [`crate::error::ErrorKind::Unsupported`] unless this is implemented.
+    fn generate_rsa(&self, label: &str, id: &[u8], bits: usize, exponent: Exponent) -> Result<()> {
+        let _ = (label, id, bits, exponent);
+        Err(ErrorKind::Unsupported("making RSA keys in this token").into())
+    }
 }

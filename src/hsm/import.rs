@@ -1,7 +1,7 @@
-use super::api::{Permission, TokenApi};
+use super::api::{Object, ObjectKind, Permission, TokenApi};
 use super::token::{label, left_label, oda_label};
 use crate::crypto::hash::sha256;
-use crate::crypto::rsa::RsaPrivate;
+use crate::crypto::rsa::{Exponent, RsaPrivate, RsaPublic};
 use crate::crypto::tdes::TdesKey;
 use crate::error::{ErrorKind, Place, Result};
 use crate::keys::tr31::{Mode, Policy, ProtectionKey};
@@ -66,6 +66,40 @@ fn create<A: TokenApi>(
     };
     api.create_secret(label, zeros.get(..3).unwrap_or(&zeros), algorithm, may, key)?;
     Ok(1)
+}
+
+/// Makes an issuer RSA key in a token: its public values. The key never is anywhere else.
+///
+/// # Errors
+/// Those of [`TokenApi`]; [`ErrorKind::Value`] if the token has a key of this index; those of [`RsaPublic::check`] for
+/// what the token made.
+///
+/// [`RsaPublic::check`]: crate::crypto::rsa::RsaPublic::check
+pub fn generate_oda<A: TokenApi>(
+    api: &A,
+    index: KeyIndex,
+    bits: usize,
+    exponent: Exponent,
+) -> Result<RsaPublic> {
+    let generate = || -> Result<RsaPublic> {
+        let label = oda_label(index);
+        if !api.find(&label)?.is_empty() {
+            return Err(ErrorKind::Value("the token has a key of this index").into());
+        }
+        let id = sha256(&[label.as_bytes()]);
+        api.generate_rsa(&label, id.get(..3).unwrap_or_default(), bits, exponent)?;
+        let found = api.find(&label)?;
+        let [Object { kind: ObjectKind::Rsa(info), .. }] = found.as_slice() else {
+            return Err(ErrorKind::KeyRefused("the token does not show the key that it made").into());
+        };
+        let key = RsaPublic::new(&info.modulus, &info.exponent)?;
+        key.check()?;
+        if key.bits() != bits || key.exponent() != exponent.to_bytes() {
+            return Err(ErrorKind::KeyRefused("the token made another key than it was asked for").into());
+        }
+        Ok(key)
+    };
+    generate().at_with(|| oda_label(index))
 }
 
 /// Puts an issuer RSA key into a token. `CKA_ID` is the beginning of the SHA-256 of its modulus.

@@ -15,7 +15,7 @@ mod pkcs11;
 mod token;
 
 pub use api::{Mechanism, Object, ObjectKind, Permission, TokenApi};
-pub use import::{import_oda, import_symmetric};
+pub use import::{generate_oda, import_oda, import_symmetric};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::Pkcs11;
 pub use token::{Token, TokenProtectionKey, label, left_label, oda_label};

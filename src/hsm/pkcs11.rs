@@ -14,7 +14,7 @@ use cryptoki::types::RawAuthPin;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::api::{Mechanism, Object, ObjectKind, Permission, TokenApi};
-use crate::crypto::rsa::RsaPrivate;
+use crate::crypto::rsa::{Exponent, RsaPrivate};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::keys::{KeyAlgorithm, OdaKeyInfo};
 use crate::secret::Secret;
@@ -301,6 +301,27 @@ impl TokenApi for Pkcs11 {
         let made = self.with(|s| s.create_object(&template));
         wipe(&mut template);
         made.map(|_| ())
+    }
+
+    fn generate_rsa(&self, label: &str, id: &[u8], bits: usize, exponent: Exponent) -> Result<()> {
+        let long = ErrorKind::KeyRefused("its length");
+        let public = [
+            // The public values stand in the private object; this one goes with the session.
+            Attribute::Token(false),
+            Attribute::Private(false),
+            Attribute::Verify(true),
+            Attribute::ModulusBits(bits.try_into().map_err(|_| long)?),
+            Attribute::PublicExponent(exponent.to_bytes()),
+        ];
+        let mut private = common(label, id);
+        private.extend([
+            Attribute::Sign(true),
+            Attribute::SignRecover(false),
+            Attribute::Decrypt(false),
+            Attribute::Unwrap(false),
+            Attribute::Derive(false),
+        ]);
+        self.with(|s| s.generate_key_pair(&Ck::RsaPkcsKeyPairGen, &public, &private)).map(|_| ())
     }
 }
 

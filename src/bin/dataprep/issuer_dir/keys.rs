@@ -30,6 +30,9 @@ pub struct OpenKeys {
     pub possibly_weak: Vec<KeyRef>,
 }
 
+/// What stands as `private_key` in `oda.toml` of a key that a token made.
+pub const IN_TOKEN: &str = "pkcs11";
+
 impl IssuerDir {
     /// The key-block protection key.
     pub fn kbpk(&self) -> Result<Protecting, Failure> {
@@ -95,7 +98,10 @@ impl IssuerDir {
     /// The issuer RSA keys out of their files.
     pub fn issuer_rsa_keys(&self) -> Result<Vec<(KeyIndex, RsaPrivate)>, Failure> {
         let mut found = Vec::new();
-        for oda in self.issuer.oda_keys() {
+        let in_token = |oda: &&OdaKey| oda.private_key_file.ends_with(&format!("/{IN_TOKEN}"));
+        let is_token = self.issuer.key_source().kind == KeySourceKind::Pkcs11;
+        // A key that a token made is in no file.
+        for oda in self.issuer.oda_keys().filter(|oda| !(is_token && in_token(oda))) {
             let path = self.root.join(&oda.private_key_file);
             let key = self.oda_private_key(&path)?;
             refuse_other_key(oda, key.public().modulus(), &path.display().to_string())?;

@@ -18,7 +18,7 @@ use emv_dataprep::profile::{Environment, Files, Finding, Issuer, Level};
 use crate::failure::Failure;
 use crate::production;
 
-pub use keys::{OpenKeys, signing_key};
+pub use keys::{IN_TOKEN, OpenKeys, signing_key};
 pub use output::{Signer, senders};
 use read::read_files;
 pub use read::{

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use emv_dataprep::keys::KeySource;
+use emv_dataprep::crypto::rsa::{Exponent, RsaPublic};
+use emv_dataprep::keys::{KeyIndex, KeySource};
 use emv_dataprep::profile::TokenConfig;
 
 use super::IssuerDir;
@@ -40,6 +41,37 @@ pub fn open(dir: &IssuerDir) -> Result<Box<dyn KeySource>, Failure> {
     Err(without_feature())
 }
 
+/// Makes an issuer RSA key in the token.
+#[cfg(feature = "pkcs11")]
+pub fn generate(
+    dir: &IssuerDir,
+    index: KeyIndex,
+    bits: usize,
+    exponent: Exponent,
+) -> Result<RsaPublic, Failure> {
+    with_feature::generate(dir, index, bits, exponent)
+}
+
+/// What a program without PKCS#11 says.
+#[cfg(not(feature = "pkcs11"))]
+pub fn generate(dir: &IssuerDir, _: KeyIndex, _: usize, _: Exponent) -> Result<RsaPublic, Failure> {
+    config(dir)?;
+    Err(without_feature())
+}
+
+/// One issuer RSA key in the token, also one without a certificate.
+#[cfg(feature = "pkcs11")]
+pub fn open_oda(dir: &IssuerDir, index: KeyIndex) -> Result<Box<dyn KeySource>, Failure> {
+    with_feature::open_oda(dir, index)
+}
+
+/// What a program without PKCS#11 says.
+#[cfg(not(feature = "pkcs11"))]
+pub fn open_oda(dir: &IssuerDir, _: KeyIndex) -> Result<Box<dyn KeySource>, Failure> {
+    config(dir)?;
+    Err(without_feature())
+}
+
 /// The key-block protection key of this label in a token.
 #[cfg(feature = "pkcs11")]
 pub fn protection_key(root: &Path, config: &TokenConfig, label: &str) -> Result<Protecting, Failure> {
@@ -64,10 +96,11 @@ pub use with_feature::{failure, login, open as open_with};
 mod with_feature {
     use std::path::{Path, PathBuf};
 
+    use emv_dataprep::crypto::rsa::{Exponent, RsaPublic};
     use emv_dataprep::error::{Error, Result};
     pub use emv_dataprep::hsm::Pkcs11;
-    use emv_dataprep::hsm::{Token, TokenProtectionKey};
-    use emv_dataprep::keys::KeySource;
+    use emv_dataprep::hsm::{Token, TokenProtectionKey, generate_oda};
+    use emv_dataprep::keys::{KeyIndex, KeySource};
     use emv_dataprep::profile::{PinFrom, TokenConfig};
     use emv_dataprep::secret::Secret;
 
@@ -108,6 +141,29 @@ mod with_feature {
         let api = login(root, config, Pkcs11::open)?;
         let key = TokenProtectionKey::find(api, label).map_err(|e| failure(config, &e))?;
         Ok(Box::new(key))
+    }
+
+    /// Makes an issuer RSA key.
+    pub(super) fn generate(
+        dir: &IssuerDir,
+        index: KeyIndex,
+        bits: usize,
+        exponent: Exponent,
+    ) -> std::result::Result<RsaPublic, Failure> {
+        let config = super::config(dir)?;
+        let api = login(&dir.root, config, Pkcs11::open_to_import)?;
+        generate_oda(&api, index, bits, exponent).map_err(|e| failure(config, &e))
+    }
+
+    /// Finds one issuer RSA key.
+    pub(super) fn open_oda(
+        dir: &IssuerDir,
+        index: KeyIndex,
+    ) -> std::result::Result<Box<dyn KeySource>, Failure> {
+        let config = super::config(dir)?;
+        let api = login(&dir.root, config, Pkcs11::open)?;
+        let token = Token::open(api, &[], [index]).map_err(|e| failure(config, &e))?;
+        Ok(Box::new(token))
     }
 
     /// Finds and checks every key.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use emv_dataprep::crypto::rsa::RsaPrivate;
-use emv_dataprep::keys::KeyIndex;
+use emv_dataprep::crypto::rsa::{RsaPrivate, RsaPublic};
+use emv_dataprep::keys::{KeyIndex, KeySource};
 use emv_dataprep::profile::SecretKind;
 use emv_dataprep::secret::Secret;
 use emv_dataprep::store::Store;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Place;
 use crate::failure::Failure;
-use crate::issuer_dir::{IssuerDir, read_secret};
+use crate::issuer_dir::{IN_TOKEN, IssuerDir, read_secret, token};
 
 /// File of the private key of a key that is made or adopted here.
 pub(super) const PRIVATE_KEY: &str = "issuer-key.der";
@@ -121,9 +121,47 @@ impl Folder {
         }
     }
 
-    /// The private key.
-    pub(super) fn private_key(&self) -> Result<RsaPrivate, Failure> {
-        self.dir.oda_private_key(&self.file(&self.private_key_name()?))
+    /// The key, out of its file or in its token.
+    pub(super) fn key(&self) -> Result<IssuerKey, Failure> {
+        let name = self.private_key_name()?;
+        if name != IN_TOKEN {
+            return Ok(IssuerKey::File(self.dir.oda_private_key(&self.file(&name))?));
+        }
+        let token = token::open_oda(&self.dir, self.index)?;
+        let info = token.oda_info(self.index)?;
+        let public = RsaPublic::new(&info.modulus, &info.exponent)?;
+        Ok(IssuerKey::Token { token, index: self.index, public })
+    }
+}
+
+/// An issuer key that signs its own request.
+pub(super) enum IssuerKey {
+    File(RsaPrivate),
+    Token { token: Box<dyn KeySource>, index: KeyIndex, public: RsaPublic },
+}
+
+impl IssuerKey {
+    pub(super) fn public(&self) -> &RsaPublic {
+        match self {
+            Self::File(key) => key.public(),
+            Self::Token { public, .. } => public,
+        }
+    }
+
+    /// The raw private operation on a block as long as the modulus.
+    pub(super) fn apply(&self, block: &[u8]) -> Result<Vec<u8>, Failure> {
+        match self {
+            Self::File(key) => Ok(key.apply(block)?),
+            Self::Token { token, index, .. } => {
+                let signed = token.rsa_private(*index, &[block.to_vec()])?;
+                signed.into_iter().next().ok_or_else(|| Failure::refused("the token gave no signature"))
+            }
+        }
+    }
+
+    /// The public exponent as a number.
+    pub(super) fn exponent(&self) -> u32 {
+        self.public().exponent().iter().fold(0, |e, b| e << 8 | u32::from(*b))
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Done {
     let file = issuer_dir::read_bounded(&args.response)?;
     let at = |what: String| Failure::refused(format!("{}: {what}", args.response.display()));
     let read = CaResponse::read(args.layout, &file, &ca.key).map_err(|e| at(e.to_string()))?;
-    let key = folder.private_key()?;
+    let key = folder.key()?;
     read.check_key(key.public()).map_err(|e| at(e.to_string()))?;
     let pending = folder.pending()?;
     let certified = folder.dir.issuer.oda(folder.index);

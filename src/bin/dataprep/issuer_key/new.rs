@@ -6,15 +6,16 @@ use emv_dataprep::batch::Exit;
 use emv_dataprep::bytes::hex_upper;
 use emv_dataprep::crypto::hash::sha256;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
-use emv_dataprep::crypto::rsa::{Exponent, KeySpec, RsaPrivate, generate};
+use emv_dataprep::crypto::rsa::{Exponent, KeySpec, RsaPrivate, RsaPublic, generate};
 use emv_dataprep::issuer::oda::{MAX_ISSUER_MODULUS, Rid};
+use emv_dataprep::profile::KeySourceKind;
 use emv_dataprep::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::folder::{Folder, PRIVATE_KEY, Pending, password};
 use super::{Place, rid};
 use crate::failure::{Done, Failure};
-use crate::issuer_dir::{der_of, read_secret};
+use crate::issuer_dir::{IN_TOKEN, der_of, read_secret, token};
 use crate::prepare::Start;
 use crate::terminal;
 
@@ -59,39 +60,29 @@ pub(super) fn run(args: &Args) -> Done {
     if folder.is_certified() || folder.pending()?.is_some() {
         return Err(Failure::refused(format!("{}: there is a key already", folder.path.display())));
     }
-    let key = match (&args.adopt, args.bits, args.exponent) {
-        (Some(_), _, _) => adopted(args)?,
+    let in_token = folder.dir.issuer.key_source().kind == KeySourceKind::Pkcs11;
+    let (public, private_key) = match (&args.adopt, args.bits, args.exponent) {
+        (Some(_), _, _) => (in_a_file(&folder, adopted(args)?)?, PRIVATE_KEY),
         (None, Some(bits), Some(exponent)) => {
             let spec =
                 KeySpec::in_bytes(bits, exponent).map_err(|e| Failure::usage(format!("--bits: {e}")))?;
-            let stream = Seed::from_os()?.named_stream(b"issuer-key new", Purpose::TestIssuer);
-            generate(spec, &stream)?
+            check_length(&folder, bits)?;
+            if in_token {
+                (token::generate(&folder.dir, folder.index, bits, exponent)?, IN_TOKEN)
+            } else {
+                let stream = Seed::from_os()?.named_stream(b"issuer-key new", Purpose::TestIssuer);
+                (in_a_file(&folder, generate(spec, &stream)?)?, PRIVATE_KEY)
+            }
         }
         _ => return Err(Failure::usage("--bits and --exponent, or --adopt")),
     };
-    key.check()?;
-    let public = key.public();
-    if public.len() > MAX_ISSUER_MODULUS {
-        return Err(Failure::refused(format!("an issuer key has at most {} bits", MAX_ISSUER_MODULUS * 8)));
-    }
-    if public.bits() < SHORTEST && !folder.dir.is_test() {
-        return Err(Failure::refused(format!("an issuer key has at least {SHORTEST} bits")));
-    }
-    let word = password(&folder.dir, &folder.store)?;
-    let mut random = Seed::from_os()?.named_stream(b"issuer-key file", Purpose::TestIssuer).rng();
-    let sealed = key.to_pkcs8_encrypted(&word, &mut random)?;
-    // The key first: a key without pending.toml was never given to anybody, and is made anew.
-    folder.publish(PRIVATE_KEY, &sealed)?;
-    let written = folder.dir.oda_private_key(&folder.file(PRIVATE_KEY))?;
-    if written.public() != public {
-        return Err(Failure::refused("the key cannot be read back"));
-    }
+    let exponent = public.exponent().iter().fold(0, |e, b| e << 8 | u32::from(*b));
     folder.write_pending(&Pending {
         version: 1,
         rid: args.rid.to_string(),
-        private_key: PRIVATE_KEY.to_owned(),
+        private_key: private_key.to_owned(),
         bits: public.bits(),
-        exponent: key.exponent().get(),
+        exponent,
         created: Start::now()?.text,
         requests: Vec::new(),
     })?;
@@ -99,11 +90,37 @@ pub(super) fn run(args: &Args) -> Done {
         "{}: an issuer key of {} bits, e = {}, waits for its certificate",
         folder.path.display(),
         public.bits(),
-        key.exponent().get()
+        exponent
     ));
     terminal::say("next: dataprep issuer-key request");
     terminal::give(format!("{}\n", hex_upper(&sha256(&[public.modulus()]))).as_bytes())?;
     Ok(Exit::Done)
+}
+
+fn check_length(folder: &Folder, bits: usize) -> Result<(), Failure> {
+    if bits > MAX_ISSUER_MODULUS * 8 {
+        return Err(Failure::refused(format!("an issuer key has at most {} bits", MAX_ISSUER_MODULUS * 8)));
+    }
+    if bits < SHORTEST && !folder.dir.is_test() {
+        return Err(Failure::refused(format!("an issuer key has at least {SHORTEST} bits")));
+    }
+    Ok(())
+}
+
+/// Checks a key and puts it into its file.
+fn in_a_file(folder: &Folder, key: RsaPrivate) -> Result<RsaPublic, Failure> {
+    key.check()?;
+    check_length(folder, key.public().bits())?;
+    let word = password(&folder.dir, &folder.store)?;
+    let mut random = Seed::from_os()?.named_stream(b"issuer-key file", Purpose::TestIssuer).rng();
+    let sealed = key.to_pkcs8_encrypted(&word, &mut random)?;
+    // The key first: a key without pending.toml was never given to anybody, and is made anew.
+    folder.publish(PRIVATE_KEY, &sealed)?;
+    let written = folder.dir.oda_private_key(&folder.file(PRIVATE_KEY))?;
+    if written.public() != key.public() {
+        return Err(Failure::refused("the key cannot be read back"));
+    }
+    Ok(key.public().clone())
 }
 
 fn adopted(args: &Args) -> Result<RsaPrivate, Failure> {

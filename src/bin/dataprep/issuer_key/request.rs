@@ -6,13 +6,12 @@ use emv_dataprep::batch::Exit;
 use emv_dataprep::bytes::{array_from_hex, hex_upper};
 use emv_dataprep::card::{Expiry, Iin};
 use emv_dataprep::crypto::hash::sha256;
-use emv_dataprep::crypto::rsa::RsaPrivate;
 use emv_dataprep::issuer::ceremony::pkcs10::{self, Subject};
 use emv_dataprep::issuer::ceremony::template::{RequestTemplate, RequestValues};
 use zeroize::Zeroizing;
 
 use super::Place;
-use super::folder::{Folder, Pending, Sent};
+use super::folder::{Folder, IssuerKey, Pending, Sent};
 use crate::failure::{Done, Failure};
 use crate::prepare::Start;
 use crate::{issuer_dir, terminal};
@@ -110,7 +109,7 @@ pub(super) fn run(args: &Args) -> Done {
     if folder.store.exists(&args.out) {
         return Err(Failure::refused(format!("{}: the file exists", args.out.display())));
     }
-    let key = folder.private_key()?;
+    let key = folder.key()?;
     let (form, request, hash) = match &args.template {
         None => ("pkcs10", pkcs10_request(args, &key)?, None),
         Some(path) => {
@@ -138,7 +137,7 @@ pub(super) fn run(args: &Args) -> Done {
             rid,
             private_key: folder.private_key_name()?,
             bits: key.public().bits(),
-            exponent: key.exponent().get(),
+            exponent: key.exponent(),
             created: now,
             requests: Vec::new(),
         },
@@ -172,7 +171,7 @@ pub(super) fn digits(identifier: &Iin) -> String {
     identifier.digits().iter().map(|d| char::from(b'0' + d % 10)).collect()
 }
 
-fn pkcs10_request(args: &Args, key: &RsaPrivate) -> Result<Vec<u8>, Failure> {
+fn pkcs10_request(args: &Args, key: &IssuerKey) -> Result<Vec<u8>, Failure> {
     let subject = Subject {
         common_name: args.common_name.clone().unwrap_or_default(),
         organization: args.organization.clone(),
@@ -185,7 +184,7 @@ fn pkcs10_request(args: &Args, key: &RsaPrivate) -> Result<Vec<u8>, Failure> {
 
 type Files = (Vec<u8>, Option<Vec<u8>>);
 
-fn from_template(args: &Args, template: &TemplateFile, key: &RsaPrivate) -> Result<Files, Failure> {
+fn from_template(args: &Args, template: &TemplateFile, key: &IssuerKey) -> Result<Files, Failure> {
     let values = RequestValues {
         identifier: args.identifier,
         service_id: args.service_id,
