@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-/// Bytes by which a needle is found: its last ones, since PANs of an issuer begin alike.
+/// Bytes by which a needle is found: near its end, since PANs of an issuer begin alike.
 const TAIL: usize = 6;
 /// Bits of the filter that most places of a haystack do not pass.
 const FILTER_BITS: u32 = 23;
@@ -12,7 +12,8 @@ const FILTER_BITS: u32 = 23;
 #[derive(Default)]
 pub struct Needles {
     tails: HashMap<[u8; TAIL], Vec<u32>>,
-    forms: Vec<(Vec<u8>, &'static str, &'static str)>,
+    /// Form, kind, how it is written; and where in the form the bytes end by which it is found.
+    forms: Vec<(Vec<u8>, &'static str, &'static str, usize)>,
     filter: Vec<u64>,
     skipped: Vec<&'static str>,
 }
@@ -41,15 +42,26 @@ impl Needles {
         if bytes.len() < TAIL || bytes.iter().all(|b| *b == bytes[0]) {
             return;
         }
-        let tail: [u8; TAIL] = *bytes.last_chunk().unwrap();
+        let (end, tail) = self.telling(bytes);
         let (word, bit) = Self::slot(*tail.last_chunk().unwrap());
         self.filter[word] |= bit;
         let at = u32::try_from(self.forms.len()).unwrap();
         let known = self.tails.entry(tail).or_default();
         if known.iter().all(|i| self.forms[*i as usize].0 != bytes) {
             known.push(at);
-            self.forms.push((bytes.to_vec(), kind, how));
+            self.forms.push((bytes.to_vec(), kind, how, end));
         }
+    }
+
+    /// The last bytes of a form that are its own: zeros and fill stand everywhere, and at the end of many forms.
+    fn telling(&self, bytes: &[u8]) -> (usize, [u8; TAIL]) {
+        let windows = bytes.array_windows::<TAIL>().enumerate().rev().map(|(at, w)| (at + TAIL, *w));
+        let mut rare = windows.clone().filter(|(_, w)| {
+            let distinct = (1..TAIL).filter(|i| !w[..*i].contains(&w[*i])).count() + 1;
+            distinct >= 3 && self.tails.get(w).is_none_or(|known| known.len() < 8)
+        });
+        let last = windows.clone().next().unwrap();
+        rare.next().unwrap_or(last)
     }
 
     /// Bytes: as they are, in hexadecimal, in base64 and base64url at each alignment.
@@ -120,11 +132,11 @@ impl Needles {
             if self.filter[word] & bit == 0 {
                 continue;
             }
-            let end = start + TAIL;
             for i in self.tails.get(tail).into_iter().flatten() {
-                let (form, kind, how) = &self.forms[*i as usize];
-                if bytes[..end].ends_with(form) && !self.skipped.contains(kind) {
-                    return Some((end, kind, how));
+                let (form, kind, how, end) = &self.forms[*i as usize];
+                let Some(from) = (start + TAIL).checked_sub(*end) else { continue };
+                if bytes[from..].starts_with(form) && !self.skipped.contains(kind) {
+                    return Some((from + form.len(), kind, how));
                 }
             }
         }
