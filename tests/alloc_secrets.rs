@@ -227,7 +227,10 @@ fn learn(issuer: &TestIssuer, made: &[Made], orders: &[String]) -> Needles {
                         needles.bytes("PIN block", &value);
                         let digits = hex::encode(&value[1..3]);
                         let field = hex::decode(format!("04{digits}FFFFFFFFFF")).unwrap();
-                        needles.bytes("PIN block", &field);
+                        // `04 00 .. FF FF FF FF FF` stands in every big number whose highest limb is full.
+                        if value[1] != 0 {
+                            needles.bytes("PIN block", &field);
+                        }
                     }
                     tag if tag.starts_with("82") || tag.starts_with("83") => {
                         needles.number("RSA private key", &value);

@@ -64,7 +64,8 @@ pub struct KeyAttributes {
 /// # Ok::<(), emv_dataprep::error::Error>(())
 /// ```
 pub struct SoftwareRing {
-    keys: BTreeMap<KeyRef, Loaded>,
+    /// In boxes: a map moves what it holds, and leaves copies of it where it was.
+    keys: BTreeMap<KeyRef, Box<Loaded>>,
     oda: BTreeMap<KeyIndex, RsaPrivate>,
     backend: Backend,
     legacy: LegacyVersions,
@@ -215,7 +216,7 @@ impl SoftwareRing {
             }
             KeyAlgorithm::Hmac => Cipher::Hmac,
         };
-        self.keys.insert(key, Loaded { info, mode, key: value, cipher });
+        self.keys.insert(key, Box::new(Loaded { info, mode, key: value, cipher }));
         Ok(())
     }
 
@@ -242,7 +243,7 @@ impl SoftwareRing {
     fn find(&self, key: KeyRef) -> Result<&Loaded> {
         let all = KeyRef { only: None, ..key };
         let found = self.keys.get(&key).or_else(|| self.keys.get(&all));
-        found.ok_or_else(|| Error::new(ErrorKind::KeyUnknown).at(key.to_string()))
+        found.map(Box::as_ref).ok_or_else(|| Error::new(ErrorKind::KeyUnknown).at(key.to_string()))
     }
 
     fn to_encrypt(&self, key: KeyRef) -> Result<&Loaded> {
