@@ -18,7 +18,7 @@ use crate::crypto::rng::StreamRng;
 use crate::crypto::rsa::{PrimeTag, PrimeTagKey, RsaPrivate, sign_batch};
 use crate::crypto::tdes::{TdesKey, has_possibly_weak_part};
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 /// One entry of `keys.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,19 @@ enum Cipher {
     Hmac,
 }
 
+impl Drop for Loaded {
+    /// A key of `aes` has room for either of two forms of its schedule; the room of the other holds what the stack left
+    /// there, and is not wiped. So a key of zeros takes the place of all of it.
+    fn drop(&mut self) {
+        if let Cipher::Aes(key) = &mut self.cipher {
+            wipe_stack();
+            if let Ok(zeros) = AesKey::new(&Secret::new(vec![0; 32])) {
+                **key = zeros;
+            }
+        }
+    }
+}
+
 impl SoftwareRing {
     /// An empty ring. RSA signatures are made by the kernels of `backend`.
     #[must_use]
@@ -119,7 +132,9 @@ impl SoftwareRing {
     /// [`ErrorKind::Duplicate`] for a name that is loaded; [`ErrorKind::KeyRefused`] when two of AC, SMI and SMC
     /// at one index are equal; [`ErrorKind::Missing`] for a `pvk` key without `pvki`.
     pub fn load(&mut self, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<()> {
-        self.load_entry(kbpk, entry).at_with(|| entry.key.to_string())
+        let loaded = self.load_entry(kbpk, entry).at_with(|| entry.key.to_string());
+        wipe_stack();
+        loaded
     }
 
     fn load_entry(&mut self, kbpk: &dyn ProtectionKey, entry: &KeyEntry) -> Result<()> {

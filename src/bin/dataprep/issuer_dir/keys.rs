@@ -12,7 +12,7 @@ use emv_dataprep::issuer::KeyModule;
 use emv_dataprep::keys::{KeyIndex, KeyRef, KeySource, PrivateJwk, SoftwareRing};
 use emv_dataprep::output::{KeyRecord, OfficersRecord, Trust};
 use emv_dataprep::profile::{KeySourceKind, OdaKey, SecretKind};
-use emv_dataprep::secret::Secret;
+use emv_dataprep::secret::{Secret, wipe_stack};
 use emv_dataprep::store::Store;
 use emv_dataprep::store::pool::Pool;
 
@@ -74,6 +74,8 @@ impl IssuerDir {
                 added.map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
             }
         }
+        // What comes next (threads, their queues) has unused room, into which the stack would leave its bytes.
+        wipe_stack();
         Ok(OpenKeys { module: KeyModule::new(source), envelopes, possibly_weak })
     }
 
