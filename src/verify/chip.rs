@@ -225,6 +225,11 @@ impl<'a> Chip<'a> {
 pub(super) type Gpo<'a> = ([u8; 2], &'a [u8], Vec<tlv::Object<'a>>);
 
 pub(super) fn gpo_response(tag: u16, value: &[u8]) -> Option<Gpo<'_>> {
+    // Key check values and counters are bytes of any kind: one card in some ten thousand has check values that begin as a
+    // template 80 does.
+    if matches!(tag, 0x9000..=0x90FF | 0x9400..=0x94FF) {
+        return None;
+    }
     if let Some(flat) = tlv::only(value, 0x80) {
         let (aip, afl) = flat.split_first_chunk::<2>()?;
         return Some((*aip, afl, Vec::new()));
@@ -290,6 +295,10 @@ mod tests {
         assert_eq!((aip, afl.len(), objects.len()), ([0x7C, 0], 16, 2));
         assert!(gpo_response(0x9102, &hex::decode("A504500250428701").unwrap()).is_none());
         assert!(gpo_response(0x9207, &[0x82, 2, 0, 0xC0]).is_some());
+        // Check values of three keys that look like a template.
+        let template = [0x80, 7, 0x39, 0, 8, 1, 1, 0, 0x10];
+        assert!(gpo_response(0x9104, &template).is_some());
+        assert!(gpo_response(0x9000, &template).is_none() && gpo_response(0x9400, &template).is_none());
         assert!(gpo_response(0x3001, &[0x82, 2, 0, 0xC0]).is_none());
     }
 }
