@@ -12,8 +12,8 @@ use super::BatchError;
 
 /// The cardIds that a batch has used, in input order: tags in memory, the ids themselves in a file without a name.
 ///
-/// The file is for the confirmation of a tag that was met before. It is unlinked as soon as it is open, so that no
-/// kill leaves it behind, and it is not synced: a resumed batch writes it anew.
+/// The file is for the confirmation of a tag that was met before. It is unlinked as soon as it is open, so that at
+/// most an empty file is left behind by a kill, and it is not synced: a resumed batch writes it anew.
 #[derive(Debug)]
 pub(super) struct Seen {
     tags: Duplicates,
@@ -26,6 +26,11 @@ impl Seen {
         let key = Seed::from_os().map_err(BatchError::Lost)?;
         let key = Secret::copy_of(&key.keyed_digest(&[b"cardId tags"]));
         let open = || {
+            // A kill between the next two steps leaves the name.
+            match std::fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
             std::fs::remove_file(path)?;
             io::Result::Ok(file)
