@@ -78,3 +78,17 @@ impl Seen {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_kill_left_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("card-ids");
+        std::fs::write(&path, b"").unwrap();
+        Seen::new(&path).unwrap();
+        assert!(!path.exists());
+    }
+}
