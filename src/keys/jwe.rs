@@ -69,20 +69,33 @@ pub fn seal(
     if header.len() > MAX_HEADER {
         return Err(ErrorKind::Length { expected: "at most 4096", found: header.len(), unit: "bytes" }.into());
     }
-    let mut out = Base64UrlUnpadded::encode_string(header.as_bytes());
+    // Room for the whole envelope at once: it may be megabytes, and would be moved again and again while it grows.
+    let room = header.len().saturating_add(plaintext.len()).div_ceil(3).saturating_mul(4).saturating_add(64);
+    let mut out = String::with_capacity(room);
+    push_base64url(&mut out, header.as_bytes())?;
     let shared = ephemeral.diffie_hellman(&recipient.point);
     let cipher = content_cipher(shared.raw_secret_bytes(), &[], &[])?;
     let mut data = plaintext.to_vec();
     let sealed = cipher.encrypt_inout_detached(&Nonce::from(iv), out.as_bytes(), InOutBuf::from(&mut *data));
     let tag = sealed.map_err(|_| ErrorKind::Value("the plaintext is too long for one envelope"))?;
-    out.reserve(data.len().saturating_mul(2));
     out.push_str("..");
-    out.push_str(&Base64UrlUnpadded::encode_string(&iv));
-    out.push('.');
-    out.push_str(&Base64UrlUnpadded::encode_string(&data));
-    out.push('.');
-    out.push_str(&Base64UrlUnpadded::encode_string(&tag));
+    for part in [&iv[..], &data, &tag] {
+        push_base64url(&mut out, part)?;
+        out.push('.');
+    }
+    out.pop();
     Ok(out)
+}
+
+/// Appends the base64url form of `bytes`, in pieces of whole groups of three bytes.
+fn push_base64url(out: &mut String, bytes: &[u8]) -> Result<()> {
+    const PIECE: usize = 3 * 1024;
+    let mut text = [0; PIECE / 3 * 4];
+    for piece in bytes.chunks(PIECE) {
+        let text = Base64UrlUnpadded::encode(piece, &mut text);
+        out.push_str(text.map_err(|_| ErrorKind::Internal("room for a piece of an envelope"))?);
+    }
+    Ok(())
 }
 
 /// The `kid` of the key that opens an envelope. Nothing is verified yet.

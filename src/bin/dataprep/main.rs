@@ -1,6 +1,7 @@
 //! The `dataprep` program: command line, files, clock and environment around the library.
 #![allow(unreachable_pub, reason = "one binary: nothing outside names its modules")]
 
+mod allocator;
 mod audit;
 mod bench;
 mod calc;
@@ -73,6 +74,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::give_large_buffers_back();
     hardening::at_start();
     panics::hide_messages(terminal::say);
     let command = match Cli::try_parse() {
