@@ -152,11 +152,8 @@ pub fn run<P: Pipeline>(
     }
     let orders = input.orders();
     let digest = input.finish()?;
-    finish::finish(
-        job,
-        &finish::Ended { blocks, orders, digest, run: shared.watch.record(), gate: settings.gate },
-        facts,
-    )
+    let ended = finish::Ended { blocks, orders, digest, run: shared.watch.record(), gate: settings.gate };
+    shared.pool.install(|| finish::finish(job, &ended, facts))
 }
 
 struct Shared<'a, P: Pipeline> {

@@ -1,11 +1,13 @@
 //! The comparison at the end of a batch.
 
+use rayon::prelude::*;
+
 use super::WeakKeyGate;
 use super::part;
 use super::sample::Sample;
 use crate::batch::finish;
 use crate::batch::{BatchError, BlockRecord, OpenJob};
-use crate::crypto::rsa::{Exponent, PrimeTag, RsaPublic, shared_factors};
+use crate::crypto::rsa::{Exponent, GcdProduct, GcdTree, PrimeTag, RsaPublic};
 use crate::output::WeakKeys;
 use crate::store::StoreError;
 use crate::store::pool::PoolError;
@@ -256,13 +258,26 @@ fn moduli(gate: &WeakKeyGate<'_>, sample: Sample) -> Result<u64, BatchError> {
     let keys: crate::error::Result<Vec<RsaPublic>> =
         moduli.iter().map(|modulus| RsaPublic::new(modulus, &Exponent::THREE.to_bytes())).collect();
     let keys = keys.map_err(|_| BatchError::Internal("a modulus is not one"))?;
-    let shared = shared_factors(&keys.iter().collect::<Vec<_>>());
+    let shared = share_factors(&keys.iter().collect::<Vec<_>>());
     let shared = shared.map_err(|_| BatchError::Internal("a modulus is zero"))?;
-    if shared.is_empty() {
+    let found: Vec<&str> =
+        names.iter().zip(shared).filter(|(_, shared)| *shared).map(|(n, _)| n.as_str()).collect();
+    if found.is_empty() {
         return Ok(keys.len() as u64);
     }
-    let shown: Vec<&str> = shared.iter().take(SHOWN).filter_map(|n| Some(names.get(*n)?.as_str())).collect();
-    Err(refused(format!("{} moduli share a prime: {}", shared.len(), shown.join(", "))))
+    let shown: Vec<&str> = found.iter().take(SHOWN).copied().collect();
+    Err(refused(format!("{} moduli share a prime: {}", found.len(), shown.join(", "))))
+}
+
+/// For each modulus whether it shares a factor with another one: [`shared_factors`](crate::crypto::rsa::shared_factors) in
+/// the threads of the batch.
+fn share_factors(moduli: &[&RsaPublic]) -> crate::error::Result<Vec<bool>> {
+    let trees: crate::error::Result<Vec<GcdTree>> =
+        moduli.par_chunks(GcdTree::share(moduli.len())).map(GcdTree::of).collect();
+    let trees = trees?;
+    let products: Vec<GcdProduct> = trees.iter().map(GcdTree::product).collect();
+    let shared = trees.into_par_iter().enumerate().map(|(place, tree)| tree.shared(place, &products));
+    Ok(shared.collect::<Vec<_>>().into_iter().flatten().collect())
 }
 
 impl From<HistoryError> for BatchError {

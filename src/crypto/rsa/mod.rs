@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 pub use check::is_prime;
 pub use keygen::{KeySpec, Sampling, generate, generate_batch};
 pub use prime_tag::{PrimeTag, PrimeTagKey};
-pub use shared::shared_factors;
+pub use shared::{GcdProduct, GcdTree, shared_factors};
 pub use sign::sign_batch;
 
 use crate::error::{Error, ErrorKind, Result};
