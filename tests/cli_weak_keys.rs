@@ -79,6 +79,37 @@ fn a_pool_that_was_restored_is_found_by_the_next_batch() {
     let entries = std::fs::read_dir(folder.join("ledger.sqlite.primes")).unwrap().count();
     assert_eq!(entries, 3);
     assert!(!folder.join("c/.job").exists());
+    // The cards of the refused batch are destroyed, the ledger forgets them, and the same orders are made again: with other primes.
+    let wipe = |name: &str, more: &[&str]| -> Command {
+        let mut command = dataprep();
+        command.arg("wipe").arg(folder.join(name)).arg("--issuer").arg(&issuer);
+        command.args(["--yes", "--release", "--ledger"]);
+        command.arg(folder.join("ledger.sqlite")).args(more);
+        command
+    };
+    let sure = ["--unfinished", "--reason", "primes of the restored pool"];
+    expect(2, &mut wipe("b", &sure[..1]));
+    expect(2, &mut wipe("b", &sure[1..]));
+    let (code, _, words) = ran(&mut wipe("a", &sure));
+    assert!(code == 1 && words.contains("was finished") && folder.join("a/prepared").exists(), "{words}");
+    let prepared_again =
+        |name: &str| -> Value { serde_json::from_slice(&expect(0, &mut prepare(name, 40, &[]))).unwrap() };
+    assert_eq!(prepared_again("d")["counts"]["repeated"], 40);
+    let (code, _, words) = ran(&mut wipe("b", &sure));
+    assert!(code == 0 && words.contains("the ledger forgot 40 cards"), "{words}");
+    assert!(!folder.join("b/prepared").exists());
+    let log = std::fs::read_to_string(folder.join("b/audit.jsonl")).unwrap();
+    let events: Vec<Value> = log.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let [.., started, released, wiped] = &events[..] else { panic!("{log}") };
+    assert_eq!((&started["event"], &wiped["event"]), (&"wipe-started".into(), &"batch-wiped".into()));
+    assert_eq!((&released["event"], &released["facts"]["cards"]), (&"ledger-released".into(), &"40".into()));
+    assert_eq!(released["facts"]["reason"], sure[2]);
+    // Once more does nothing, and says so.
+    let (code, _, words) = ran(&mut wipe("b", &sure));
+    assert!(code == 0 && words.contains("the ledger forgot 0 cards"), "{words}");
+    let again = prepared_again("e");
+    assert_eq!((&again["counts"]["prepared"], &again["counts"]["repeated"]), (&40.into(), &Value::Null));
+    verify("e");
 }
 
 #[test]

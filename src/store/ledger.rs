@@ -214,6 +214,28 @@ impl Ledger {
         Ok(())
     }
 
+    /// How many cards the ledger knows of a batch, reserved ones among them.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn known_of(&self, batch: &str) -> Result<u64, LedgerError> {
+        self.transaction(|t| {
+            t.query_row("SELECT count(*) FROM entry WHERE batch = ?1", [batch.as_bytes()], |row| {
+                row.get::<_, i64>(0)
+            })
+            .map(|count| u64::try_from(count).unwrap_or(0))
+        })
+    }
+
+    /// Forgets a batch, in one synced transaction: its orders can be prepared again. For a batch whose cards are destroyed
+    /// and were never given out; doing it again does nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: then nothing is forgotten.
+    pub fn release(&self, batch: &str) -> Result<(), LedgerError> {
+        self.transaction(|t| t.execute("DELETE FROM entry WHERE batch = ?1", [batch.as_bytes()]).map(|_| ()))
+    }
+
     /// Remembers the sequence of an issuer directory: the highest one that was seen, this one included.
     ///
     /// # Errors
@@ -401,6 +423,23 @@ mod tests {
         assert_eq!(ledger.counts().unwrap(), (3, 0));
         let verdicts = ledger.reserve("A", 0, &[claim(0, Some(0), 0, 0), claim(5, Some(5), 1, 5)]).unwrap();
         assert_eq!(verdicts, [Verdict::Reserved; 2]);
+    }
+
+    #[test]
+    fn a_batch_that_is_released_can_be_made_again() {
+        let (_folder, ledger) = ledger();
+        let (made, open, other) = (claim(0, Some(0), 0, 0), claim(4, None, 4, 4), claim(9, Some(9), 9, 9));
+        ledger.reserve("A", 0, &[made]).unwrap();
+        ledger.confirm("A", 0, |_| true).unwrap();
+        ledger.reserve("A", 1, &[open]).unwrap();
+        ledger.reserve("B", 0, &[other]).unwrap();
+        ledger.confirm("B", 0, |_| true).unwrap();
+        assert_eq!((ledger.known_of("A").unwrap(), ledger.known_of("B").unwrap()), (2, 1));
+        ledger.release("A").unwrap();
+        ledger.release("A").unwrap();
+        assert_eq!((ledger.known_of("A").unwrap(), ledger.counts().unwrap()), (0, (1, 0)));
+        let verdicts = ledger.reserve("C", 0, &[made, open, other]).unwrap();
+        assert_eq!(verdicts, [Verdict::Reserved, Verdict::Reserved, Verdict::Earlier]);
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! `dataprep wipe`: the data key of a job is destroyed, its card data removed.
+//! `dataprep wipe`: the data key of a job is destroyed, its card data removed; of a batch that was never finished the ledger
+//! can forget the cards, too.
 
 use std::path::{Path, PathBuf};
 
-use emv_dataprep::batch::{Exit, JobRecord, JobState, Wipe};
+use emv_dataprep::batch::{BatchError, Exit, JobRecord, JobState, Wipe};
 use emv_dataprep::store::Store;
 use emv_dataprep::store::audit::{AuditLog, Entry, Event, Head, Text};
+use emv_dataprep::store::ledger::Ledger;
 use serde_json::json;
 
 use crate::failure::{Done, Failure};
 use crate::issuer_dir::IssuerDir;
 use crate::journal::{self, Journal};
+use crate::prepare::ledger_of;
 use crate::{prepare, self_test, terminal};
 
 /// Destroy the data key of a job and remove its cards, PIN mailers and returns
@@ -29,6 +32,13 @@ pub struct Args {
     /// Also a batch that is not finished
     #[arg(long)]
     unfinished: bool,
+    /// Let the ledger forget the cards of a batch that was never finished: its orders can be prepared again. With --unfinished
+    /// and --reason
+    #[arg(long, requires = "unfinished", requires = "reason")]
+    release: bool,
+    /// The ledger of --release; default what issuer.toml names
+    #[arg(long, value_name = "FILE", requires = "release")]
+    ledger: Option<PathBuf>,
     /// Also manifest, statuses, rejections, report and audit log: nothing stays
     #[arg(long)]
     all: bool,
@@ -68,6 +78,7 @@ pub fn run(args: &Args) -> Done {
         )));
     }
     let dir = args.issuer.as_deref().map(IssuerDir::load).transpose()?;
+    let ledger = if args.release { Some(released(args, dir.as_ref(), &wipe)?) } else { None };
     let signer = match &dir {
         Some(dir) => dir.signing_key()?,
         None => None,
@@ -92,6 +103,15 @@ pub fn run(args: &Args) -> Done {
     }
     let stopped = |e| Failure::stopped(format!("{e}; wipe again completes it"));
     wipe.destroy().map_err(stopped)?;
+    if let Some(ledger) = &ledger {
+        // Only now, when nobody can make the cards any more.
+        let batch = wipe.record().job.batch.as_str();
+        let cards = ledger.known_of(batch).map_err(BatchError::from)?;
+        let more = [("ledger", ledger.path().display().to_string()), ("cards", cards.to_string())];
+        journal.add(Event::LedgerReleased, facts().into_iter().chain(more))?;
+        ledger.release(batch).map_err(BatchError::from).map_err(stopped)?;
+        terminal::say(&format!("{}: the ledger forgot {cards} cards", args.out.display()));
+    }
     if state != JobState::Wiped {
         journal.add(Event::BatchWiped, facts())?;
     }
@@ -103,6 +123,28 @@ pub fn run(args: &Args) -> Done {
         terminal::say(&format!("{}: what is not of the job stays", args.out.display()));
     }
     told(args, "removed")
+}
+
+/// The ledger that is to forget the batch. A finished one it never forgets: its cards may have been made.
+fn released(args: &Args, dir: Option<&IssuerDir>, wipe: &Wipe) -> Result<Ledger, Failure> {
+    if wipe.record().manifest.is_some() {
+        return Err(Failure::refused(format!(
+            "{}: the batch was finished, so its cards may have been made: a card that is made again needs an order that says so",
+            args.out.display()
+        )));
+    }
+    if args.operator.is_none() && dir.is_some_and(|dir| !dir.is_test()) {
+        return Err(Failure::refused("--release: a production issuer asks for --operator"));
+    }
+    let path = args.ledger.clone().or_else(|| dir.and_then(ledger_of));
+    let path = path.ok_or_else(|| {
+        Failure::usage("--release: name the ledger with --ledger, or --issuer whose issuer.toml does")
+    })?;
+    // Opening one that is not there would begin a new one.
+    if !path.is_file() {
+        return Err(Failure::refused(format!("{}: there is no ledger", path.display())));
+    }
+    Ok(Ledger::open(&path).map_err(BatchError::from)?)
 }
 
 fn told(args: &Args, state: &str) -> Done {

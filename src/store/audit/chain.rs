@@ -35,6 +35,8 @@ pub enum Event {
     WipeStarted,
     /// The data key of the job was destroyed and its files removed.
     BatchWiped,
+    /// The ledger is about to forget the cards of a batch that was never finished.
+    LedgerReleased,
     /// A key was loaded into `keys.toml`.
     KeyImported,
     /// A key was given out under a key of another party.

@@ -34,6 +34,7 @@ use crate::progress::{self, Ticker};
 use crate::{hardening, production, self_test, terminal};
 
 pub use args::Args;
+pub use once::ledger_of;
 use once::{ledger, tags};
 use orders::source;
 pub use start::{Start, clock, now};

@@ -1,5 +1,7 @@
 //! What was prepared before: the ledger.
 
+use std::path::PathBuf;
+
 use emv_dataprep::batch::{BatchError, LedgerTags};
 use emv_dataprep::keys::{KeyRef, KeySource as _, KeyUse};
 use emv_dataprep::store::ledger::Ledger;
@@ -10,14 +12,18 @@ use crate::issuer_dir::{IssuerDir, OpenKeys};
 
 /// The ledger that the command line or `issuer.toml` names.
 pub(super) fn ledger(args: &Args, dir: &IssuerDir) -> Result<Option<Ledger>, Failure> {
-    let configured = dir.issuer.ledger().file.as_ref().map(|file| dir.root.join(file));
-    let Some(path) = args.ledger.clone().or(configured) else {
+    let Some(path) = args.ledger.clone().or_else(|| ledger_of(dir)) else {
         if dir.is_test() {
             return Ok(None);
         }
         return Err(Failure::refused("no ledger: name one in issuer.toml or with --ledger"));
     };
     Ok(Some(Ledger::open(&path).map_err(BatchError::from)?))
+}
+
+/// The ledger that `issuer.toml` names.
+pub fn ledger_of(dir: &IssuerDir) -> Option<PathBuf> {
+    dir.issuer.ledger().file.as_ref().map(|file| dir.root.join(file))
 }
 
 pub(super) fn tags<'a>(dir: &'a IssuerDir, keys: &'a OpenKeys) -> Result<LedgerTags<'a>, Failure> {
