@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use crate::bytes::hex_upper;
 use crate::crypto::ed25519::Ed25519Private;
 use crate::crypto::hash::sha256;
-use crate::output::report::{Causes, Envelope, Report, RunRecord};
+use crate::output::report::{Causes, Envelope, Report, Step};
 use crate::output::{
     AuditRecord, Counts, FileDigest, FileRecord, InputRecord, KeyRecord, MANIFEST_FORMAT, Manifest,
     PoolCounts, RejectedLine, Trust, Verification,
@@ -13,6 +13,7 @@ use crate::store::FileWriter;
 
 use super::attempt::read_record;
 use super::gate::Check;
+use super::watch::Watch;
 use super::{BatchError, BlockNumber, BlockRecord, Layout, OpenJob, WeakKeyGate};
 
 /// What the manifest says beside the batch itself.
@@ -98,8 +99,8 @@ pub(super) struct Ended<'a> {
     pub(super) orders: u64,
     /// Its digest.
     pub(super) digest: [u8; 32],
-    /// How the run went.
-    pub(super) run: RunRecord,
+    /// How the run goes.
+    pub(super) watch: &'a Watch,
     /// What its RSA keys are compared with.
     pub(super) gate: Option<&'a WeakKeyGate<'a>>,
 }
@@ -148,7 +149,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
     if counts.orders != orders {
         return Err(BatchError::Internal("orders and statuses differ in number"));
     }
-    let weak_keys = keys.end()?;
+    let weak_keys = ended.watch.step(Step::WeakKeys, || keys.end())?;
     // The renames of all blocks become durable at once, before anything says that they are.
     for folder in folders {
         store.sync_folder(&folder)?;
@@ -187,7 +188,7 @@ pub(super) fn finish(open: &OpenJob, ended: &Ended<'_>, facts: &Facts) -> Result
         verification: verification.as_ref(),
         keys: &facts.keys,
         causes: &causes,
-        run: &ended.run,
+        run: &ended.watch.record(),
     };
     let html = report.to_html();
     let path = layout.file(Layout::REPORT);

@@ -56,6 +56,9 @@ impl std::fmt::Debug for Settings<'_> {
 pub trait Progress: Sync {
     /// A block is committed (or was, before this run).
     fn block(&self, done: &BlockDone<'_>);
+
+    /// The last block is committed; primes are compared now, and the manifest is made.
+    fn finishing(&self) {}
 }
 
 /// A block that is committed.
@@ -152,7 +155,8 @@ pub fn run<P: Pipeline>(
     }
     let orders = input.orders();
     let digest = input.finish()?;
-    let ended = finish::Ended { blocks, orders, digest, run: shared.watch.record(), gate: settings.gate };
+    let ended = finish::Ended { blocks, orders, digest, watch: &shared.watch, gate: settings.gate };
+    settings.progress.finishing();
     shared.pool.install(|| finish::finish(job, &ended, facts))
 }
 

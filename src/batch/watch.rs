@@ -17,7 +17,7 @@ pub(super) struct Watch {
 struct State {
     before: u64,
     timeline: Timeline,
-    steps: [Duration; 4],
+    steps: [Duration; Step::ALL.len()],
 }
 
 impl Watch {

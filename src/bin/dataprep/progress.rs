@@ -49,6 +49,8 @@ struct Meter {
     read: u64,
     /// Bytes up to the last block that an earlier run did.
     before: u64,
+    /// Whether the blocks are done.
+    finishing: bool,
 }
 
 /// The state of a batch at one moment.
@@ -63,6 +65,9 @@ struct Look {
     /// From 0 to 1; null when the length of the input is not known.
     share: Option<f64>,
     seconds_left: Option<u64>,
+    /// After the last block: primes are compared, the manifest is made.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    finishing: bool,
 }
 
 impl Meter {
@@ -99,6 +104,7 @@ impl Meter {
             rate: rounded(self.made as f64 / seconds, 10.0),
             share: share.map(|s| rounded(s, 10_000.0)),
             seconds_left,
+            finishing: self.finishing,
         }
     }
 }
@@ -118,6 +124,9 @@ impl Look {
             line.push_str(&format!(", {} rejected", self.rejected));
         }
         line.push_str(&format!(", {:.0}/s", self.rate));
+        if self.finishing {
+            line.push_str(", comparing keys");
+        }
         if let Some(left) = self.seconds_left.filter(|left| *left > 0) {
             let (hours, minutes, seconds) = (left / 3600, left / 60 % 60, left % 60);
             line.push_str(&format!(", {hours}:{minutes:02}:{seconds:02} left"));
@@ -156,6 +165,7 @@ impl Ticker {
     /// The last line, and leaves it.
     pub fn end(&self) {
         let mut state = self.state();
+        state.meter.finishing = false;
         let look = state.meter.look(self.started.elapsed());
         match self.form {
             Form::Json => terminal::say(&look.json()),
@@ -168,6 +178,16 @@ impl Ticker {
         }
     }
 
+    fn tell(&self, state: &mut State, at: Duration) {
+        let look = state.meter.look(at);
+        match self.form {
+            Form::None => return,
+            Form::Json => terminal::say(&look.json()),
+            Form::Bar => terminal::redraw(&look.bar()),
+        }
+        (state.told, state.drawn) = (at, true);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,16 +198,15 @@ impl Progress for Ticker {
         let mut state = self.state();
         state.meter.block(done);
         let at = self.started.elapsed();
-        if self.form == Form::None || at.saturating_sub(state.told) < self.form.pause() {
-            return;
+        if at.saturating_sub(state.told) >= self.form.pause() {
+            self.tell(&mut state, at);
         }
-        state.told = at;
-        state.drawn = true;
-        let look = state.meter.look(at);
-        match self.form {
-            Form::Json => terminal::say(&look.json()),
-            Form::Bar | Form::None => terminal::redraw(&look.bar()),
-        }
+    }
+
+    fn finishing(&self) {
+        let mut state = self.state();
+        state.meter.finishing = true;
+        self.tell(&mut state, self.started.elapsed());
     }
 }
 
@@ -220,6 +239,9 @@ mod tests {
         assert_eq!((end.share, end.seconds_left), (Some(1.0), Some(0)));
         assert!(end.bar().starts_with("[####################] 100 %"));
         assert!(!end.bar().contains("left"));
+        meter.finishing = true;
+        let end = meter.look(Duration::from_secs(20));
+        assert!(end.bar().ends_with("2/s, comparing keys") && end.json().ends_with(r#","finishing":true}"#));
     }
 
     #[test]

@@ -32,11 +32,13 @@ pub enum Step {
     Prepare,
     /// Files are sealed, written and synced, and the block is committed.
     Write,
+    /// After the last block: every prime is compared with every other.
+    WeakKeys,
 }
 
 impl Step {
-    /// All of them, in the order in which a block meets them.
-    pub const ALL: [Self; 4] = [Self::Read, Self::OnceOnly, Self::Prepare, Self::Write];
+    /// All of them, in the order in which a batch meets them.
+    pub const ALL: [Self; 5] = [Self::Read, Self::OnceOnly, Self::Prepare, Self::Write, Self::WeakKeys];
 
     /// What it does, in words.
     #[must_use]
@@ -46,6 +48,7 @@ impl Step {
             Self::OnceOnly => "second uses of cardIds, ledger (with the wait for the block before)",
             Self::Prepare => "prepare the cards",
             Self::Write => "seal, write, sync, commit",
+            Self::WeakKeys => "compare the primes of RSA keys, after the last block",
         }
     }
 }
@@ -60,7 +63,7 @@ pub struct RunRecord {
     /// When the orders of this run were committed.
     pub timeline: Timeline,
     /// Time that blocks spent in each step, in the order of [`Step::ALL`]; blocks run side by side.
-    pub steps: [Duration; 4],
+    pub steps: [Duration; Step::ALL.len()],
 }
 
 /// Whether the files of a batch are sealed.
