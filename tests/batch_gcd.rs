@@ -7,7 +7,10 @@ use std::time::Instant;
 
 use emv_dataprep::crypto::backend::Backend;
 use emv_dataprep::crypto::rng::{Purpose, Seed};
-use emv_dataprep::crypto::rsa::{Exponent, KeySpec, RsaPrivate, RsaPublic, generate_batch, shared_factors};
+use emv_dataprep::crypto::rsa::{
+    Exponent, GcdProduct, GcdTree, KeySpec, RsaPrivate, RsaPublic, generate_batch, shared_factors,
+};
+use rayon::prelude::*;
 
 const BITS: usize = 1408;
 
@@ -56,6 +59,14 @@ fn peak() -> u64 {
     line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
+fn side_by_side(moduli: &[&RsaPublic]) -> Vec<bool> {
+    let trees = moduli.par_chunks(GcdTree::share(moduli.len())).map(|part| GcdTree::of(part).unwrap());
+    let trees: Vec<GcdTree> = trees.collect();
+    let products: Vec<GcdProduct> = trees.iter().map(GcdTree::product).collect();
+    let shared = trees.into_par_iter().enumerate().map(|(place, tree)| tree.shared(place, &products));
+    shared.collect::<Vec<_>>().concat()
+}
+
 #[test]
 fn shared_primes_among_many_moduli_are_found() {
     let count = std::env::var("EMV_DATAPREP_MODULI").map_or(600, |n| n.parse().unwrap());
@@ -71,5 +82,16 @@ fn shared_primes_among_many_moduli_are_found() {
     println!(
         "{count} moduli of {BITS} bits: {seconds:.1} s, {busy:.1} s of a core, peak {peak} MiB ({made} MiB before)"
     );
+    assert_eq!(found, [0, count / 2, count]);
+    // As the gate of a batch does it: the trees side by side.
+    let start = Instant::now();
+    let shared: Vec<bool> = side_by_side(&moduli.iter().collect::<Vec<_>>());
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "side by side in {} threads: {seconds:.1} s, peak {} MiB",
+        rayon::current_num_threads(),
+        self::peak()
+    );
+    let found: Vec<usize> = (0..=count).filter(|i| shared[*i]).collect();
     assert_eq!(found, [0, count / 2, count]);
 }
