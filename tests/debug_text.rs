@@ -335,6 +335,8 @@ const PLAIN: &[&str] = &[
     "RsaTrace",
     "FileReader",
     "Merge",
+    "GcdTree",
+    "GcdProduct",
 ];
 
 #[test]
