@@ -104,6 +104,18 @@ fn a_pool_that_was_restored_is_found_by_the_next_batch() {
     assert_eq!((&started["event"], &wiped["event"]), (&"wipe-started".into(), &"batch-wiped".into()));
     assert_eq!((&released["event"], &released["facts"]["cards"]), (&"ledger-released".into(), &"40".into()));
     assert_eq!(released["facts"]["reason"], sure[2]);
+    // Nor is a finished batch released whose manifest is gone, or its log too.
+    let kept = std::fs::read(folder.join("c/batch.json")).unwrap();
+    std::fs::remove_file(folder.join("c/batch.json")).unwrap();
+    let (code, _, words) = ran(&mut wipe("c", &sure));
+    assert!(code == 1 && words.contains("was finished"), "{words}");
+    let log = std::fs::read(folder.join("c/audit.jsonl")).unwrap();
+    std::fs::remove_file(folder.join("c/audit.jsonl")).unwrap();
+    let (code, _, words) = ran(&mut wipe("c", &sure));
+    assert!(code == 1 && words.contains("the audit log is gone"), "{words}");
+    std::fs::write(folder.join("c/audit.jsonl"), log).unwrap();
+    std::fs::write(folder.join("c/batch.json"), kept).unwrap();
+    verify("c");
     // Once more does nothing, and says so.
     let (code, _, words) = ran(&mut wipe("b", &sure));
     assert!(code == 0 && words.contains("the ledger forgot 0 cards"), "{words}");

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use emv_dataprep::batch::{BatchError, Exit, JobRecord, JobState, Wipe};
+use emv_dataprep::crypto::ed25519::Ed25519Private;
 use emv_dataprep::store::Store;
-use emv_dataprep::store::audit::{AuditLog, Entry, Event, Head, Text};
+use emv_dataprep::store::audit::{self, AuditLog, Entry, Event, Head, Text};
 use emv_dataprep::store::ledger::Ledger;
 use serde_json::json;
 
@@ -88,6 +89,9 @@ pub fn run(args: &Args) -> Done {
     }
     let who = journal::who(operator.as_ref())?;
     let mut journal = Journal::open(&store, &args.out, signer.as_ref(), who, prepare::clock)?;
+    if ledger.is_some() {
+        never_finished(&args.out, &store, signer.as_ref())?;
+    }
     let facts = || {
         let record = wipe.record();
         let reason = reason.as_ref().map_or("not given", Text::as_str);
@@ -125,11 +129,15 @@ pub fn run(args: &Args) -> Done {
     told(args, "removed")
 }
 
-/// The ledger that is to forget the batch. A finished one it never forgets: its cards may have been made.
+/// The ledger that is to forget the batch.
 fn released(args: &Args, dir: Option<&IssuerDir>, wipe: &Wipe) -> Result<Ledger, Failure> {
     if wipe.record().manifest.is_some() {
+        return Err(finished(&args.out));
+    }
+    // Asked before the log is opened, which would begin one.
+    if !args.out.join(AuditLog::LOG).is_file() {
         return Err(Failure::refused(format!(
-            "{}: the batch was finished, so its cards may have been made: a card that is made again needs an order that says so",
+            "{}: the audit log is gone, and nothing else says that the batch was never finished",
             args.out.display()
         )));
     }
@@ -145,6 +153,26 @@ fn released(args: &Args, dir: Option<&IssuerDir>, wipe: &Wipe) -> Result<Ledger,
         return Err(Failure::refused(format!("{}: there is no ledger", path.display())));
     }
     Ok(Ledger::open(&path).map_err(BatchError::from)?)
+}
+
+/// Of a finished batch the ledger forgets nothing, and what is left after `wipe --all` was cut short still tells of the end.
+fn never_finished(out: &Path, store: &Store, signer: Option<&Ed25519Private>) -> Result<(), Failure> {
+    let read = |name| store.read(&out.join(name)).map(Option::unwrap_or_default);
+    let (log, head) = (read(AuditLog::LOG)?, read(AuditLog::HEAD)?);
+    let key = signer.map(Ed25519Private::public);
+    let entries = audit::check(&log, &head, key.as_ref());
+    let entries = entries.map_err(|e| Failure::refused(format!("{}: audit log: {e}", out.display())))?;
+    match entries.iter().any(|entry| entry.event == Event::BatchFinished) {
+        true => Err(finished(out)),
+        false => Ok(()),
+    }
+}
+
+fn finished(out: &Path) -> Failure {
+    Failure::refused(format!(
+        "{}: the batch was finished, so its cards may have been made: a card that is made again needs an order that says so",
+        out.display()
+    ))
 }
 
 fn told(args: &Args, state: &str) -> Done {
