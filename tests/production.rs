@@ -213,6 +213,14 @@ fn a_restart_needs_an_operator_and_another_officer() {
     child.wait().unwrap();
     assert!(!own.path("out/batch.json").exists(), "the kill came too late");
 
+    // Nor does the ledger forget it without somebody's name.
+    let mut wipe = dataprep();
+    wipe.arg("wipe").arg(own.path("out")).arg("--issuer").arg(own.path("issuer"));
+    wipe.arg("--officers").arg(own.officers());
+    wipe.args(["--yes", "--unfinished", "--release", "--reason", "not wanted"]);
+    refused(&mut wipe, "--release: a production issuer asks for --operator");
+    assert!(own.path("out/prepared").exists());
+
     let far = "2099-01-01T00:00:00Z";
     let resume = |operator: Option<&str>, approval: Option<&str>| {
         let mut command = own.prepare(&orders, "out", &[&block[..], &["--resume", "--json"]].concat());

@@ -91,12 +91,17 @@ fn nothing_stays_when_all_is_to_go() {
         job(&root);
         Wipe::open(&root, Store::default()).unwrap().destroy().unwrap();
         let wipe = Wipe::open(&root, crate::batch::tests::failing(at, true)).unwrap();
+        let manifest = root.join(Layout::MANIFEST);
+        fs::write(&manifest, "not read by what removes it").unwrap();
         let done = wipe.remove_rest();
         drop(wipe);
         if done.is_ok() {
             assert!(!root.exists());
             break;
         }
+        // It tells of the end of the batch as long as there is a log without it.
+        assert!(manifest.exists() || !root.join(AuditLog::LOG).exists(), "operation {at}");
+        let _ = fs::remove_file(&manifest);
         // Known as a job until nothing else is left.
         if root.join(Layout::JOB).exists() {
             assert!(Wipe::open(&root, Store::default()).unwrap().remove_rest().unwrap(), "operation {at}");

@@ -104,7 +104,7 @@ const VERSION: i64 = 1;
 /// Bytes of a page. With ten million cards a small one writes a fifth of what the usual 4096 do.
 const PAGE: i64 = 1024;
 
-/// Bytes of pages in memory. What is not among them is read from the operating system's cache, which nobody has to wait for.
+/// Bytes of pages in memory. What is not among them mostly stands in the operating system's cache.
 const CACHE: i64 = 16 << 20;
 
 /// Bytes in the write-ahead log, about, before it goes into the database: a page that is written several times by then

@@ -125,7 +125,7 @@ impl Look {
         }
         line.push_str(&format!(", {:.0}/s", self.rate));
         if self.finishing {
-            line.push_str(", comparing keys");
+            line.push_str(", finishing");
         }
         if let Some(left) = self.seconds_left.filter(|left| *left > 0) {
             let (hours, minutes, seconds) = (left / 3600, left / 60 % 60, left % 60);
@@ -241,7 +241,7 @@ mod tests {
         assert!(!end.bar().contains("left"));
         meter.finishing = true;
         let end = meter.look(Duration::from_secs(20));
-        assert!(end.bar().ends_with("2/s, comparing keys") && end.json().ends_with(r#","finishing":true}"#));
+        assert!(end.bar().ends_with("2/s, finishing") && end.json().ends_with(r#","finishing":true}"#));
     }
 
     #[test]
